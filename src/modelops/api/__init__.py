@@ -1,0 +1,1 @@
+"""The nouns: what users write, and the names modelops gives to what it makes."""

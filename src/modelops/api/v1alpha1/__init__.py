@@ -1,0 +1,1 @@
+"""The kinds of modelops.dev/v1alpha1."""

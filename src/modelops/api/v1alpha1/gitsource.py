@@ -1,0 +1,64 @@
+"""GitSource: where the objects come from."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field
+
+from modelops.api.v1alpha1.common import Duration, LocalRef, Model, Name, Spec, Status, StatusModel, rule, rules
+
+
+class GitRef(Model):
+    """What to follow: exactly one of branch, tag and commit."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "[has(self.branch), has(self.tag), has(self.commit)].filter(x, x).size() == 1",
+                "set exactly one of branch, tag and commit",
+            )
+        )
+    }
+
+    branch: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^-/\s~^:?*\[\\][^\s~^:?*\[\\]*$")] | None = None
+    tag: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^-/\s~^:?*\[\\][^\s~^:?*\[\\]*$")] | None = None
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", max_length=40)] | None = None
+
+
+class GitSourceSpec(Spec):
+    """A directory of manifests in a git repository."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^(https|ssh|http|file)://[^\s]+$")]
+    """https or ssh; file and http only where the operator's configuration allows them."""
+    ref: GitRef = GitRef(branch="main")
+    path: Annotated[str, Field(max_length=1024, pattern=r"^[^/].*$")] = "."
+    """The directory of manifests, relative to the root of the repository."""
+    interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
+    """How often the repository is asked for news."""
+    prune: bool = True
+    """Remove what git no longer has. An empty, missing or broken directory never prunes."""
+    secret_ref: LocalRef | None = None
+    """A Secret with `username` and `password` (https) or `identity` and `known_hosts` (ssh)."""
+
+
+class InventoryEntry(StatusModel):
+    """One object that this GitSource applied."""
+
+    api_version: Annotated[str, Field(max_length=253)]
+    kind: Annotated[str, Field(max_length=63)]
+    name: Annotated[str, Field(max_length=253)]
+
+
+class GitSourceStatus(Status):
+    """What was fetched, what was applied, and what is owned because of it."""
+
+    last_attempted_revision: Annotated[str, Field(max_length=320)] | None = None
+    """`<ref>@sha1:<commit>` of the last fetch that was looked at."""
+    last_applied_revision: Annotated[str, Field(max_length=320)] | None = None
+    """`<ref>@sha1:<commit>` of the last commit whose every object was applied."""
+    last_fetched_at: AwareDatetime | None = None
+    inventory: Annotated[tuple[InventoryEntry, ...], Field(max_length=5000)] = ()
+    """Only what stands here is ever pruned."""
+
+
+__all__ = ["GitRef", "GitSourceSpec", "GitSourceStatus", "InventoryEntry", "Name"]

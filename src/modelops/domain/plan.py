@@ -1,0 +1,90 @@
+"""What decide returns: actions, conditions, events and when to look again. All of it plain data.
+
+`decide(Observed) -> Plan` is pure and total. `act` performs the actions in order and stops at the first
+failure. `summarise` turns plan and results into one status.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from modelops.api.kinds import Resource
+from modelops.api.v1alpha1.common import Status
+
+Obj = Mapping[str, Any]
+"""A Kubernetes object as the API has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyObject:
+    """Server-side apply of the fields we own."""
+
+    resource: Resource
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class CreateObject:
+    """Create under a deterministic name; one that exists is left as it is (the next observe judges it)."""
+
+    resource: Resource
+    obj: Obj
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Delete one object, background propagation; gone already is success."""
+
+    resource: Resource
+    namespace: str | None
+    name: str
+    uid: str | None = None
+    """Delete only this incarnation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAlias:
+    """Point an alias of a registered model at a version."""
+
+    model: str
+    alias: str
+    version: str
+
+
+Action = ApplyObject | CreateObject | DeleteObject | SetAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionSpec:
+    """A condition without time and generation; `domain.status` adds both."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """A Kubernetes Event about the object; the reason is that of the condition it explains."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything one reconcile wants."""
+
+    status: Status
+    """The new status; conditions, observedGeneration and the handled annotations are set by summarise."""
+    conditions: tuple[ConditionSpec, ...]
+    """All conditions that are to be present; those absent here are removed."""
+    actions: tuple[Action, ...] = ()
+    events: tuple[EventSpec, ...] = ()
+    requeue_after: timedelta | None = None
+    """Look again after this; None waits for an event."""
+    status_first: bool = False
+    """Write the status before acting: for what must be on record before it happens (an attempt)."""

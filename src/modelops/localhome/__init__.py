@@ -1,0 +1,1 @@
+"""A Kubernetes-shaped home on one machine."""

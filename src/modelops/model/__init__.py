@@ -1,0 +1,1 @@
+"""The model format: preparation and network in one artifact without pickle."""

@@ -1,0 +1,153 @@
+"""What reconcile needs of the outside world, as small Protocols. Adapters implement them; tests fake them.
+
+Every method may raise `errors.Transient` (away, slow), `errors.Stalled` (refused for good) or, for
+writes that carry a resourceVersion, `errors.Conflict`. Absent is None, never an exception.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from modelops.api.kinds import Resource
+
+
+class Clock(Protocol):
+    """Time as an input."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, UTC."""
+        ...
+
+
+class Cluster(Protocol):
+    """The Kubernetes API: reads from watch-fed caches where there is a watch, writes through."""
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return an object or None."""
+        ...
+
+    def list(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Return the objects of a namespace (None: of all) that carry all the labels."""
+        ...
+
+    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Server-side apply with force under the field manager `modelops`; return the result."""
+        ...
+
+    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create; None if the name is taken."""
+        ...
+
+    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        """Delete with background propagation; absent, or another uid, is success."""
+        ...
+
+    def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Put `/status`, guarded by the object's resourceVersion."""
+        ...
+
+    def emit(
+        self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str
+    ) -> None:
+        """Record an Event about an object. Best effort: never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GitRemote:
+    """A repository and how to reach it. Credentials never appear in repr."""
+
+    url: str
+    credentials: Mapping[str, bytes] | None = None
+    """Data of the Secret: username and password, or identity and known_hosts."""
+
+    def __repr__(self) -> str:
+        return f"GitRemote(url={self.url!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class GitBlob:
+    """One regular file at one commit."""
+
+    path: str
+    oid: str
+    """Object id of the blob, 40 hex digits."""
+    size: int
+    """Bytes."""
+
+
+class Git(Protocol):
+    """Repositories as bare mirrors; hostile input."""
+
+    def fetch(self, remote: GitRemote, *, branch: str | None, tag: str | None, commit: str | None) -> str:
+        """Bring what the ref names into the mirror; return its commit, 40 hex digits."""
+        ...
+
+    def tree(self, remote: GitRemote, commit: str, path: str) -> Sequence[GitBlob]:
+        """Return the regular files below a directory, recursively, sorted by path, paths from the root.
+
+        Raises:
+            Stalled: the directory does not exist (PathNotFound), or a cap is exceeded (TooLarge).
+        """
+        ...
+
+    def blob(self, remote: GitRemote, commit: str, path: str) -> GitBlob | None:
+        """Return the file at a path, or None; no bytes are read."""
+        ...
+
+    def read(self, remote: GitRemote, blob: GitBlob, *, limit: int) -> bytes:
+        """Return the bytes of a blob, at most `limit`; larger is Stalled (TooLarge)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A registered version, as far as releases need it."""
+
+    name: str
+    version: str
+    run_id: str
+    status: str
+    """READY, PENDING_REGISTRATION or FAILED_REGISTRATION."""
+    tags: Mapping[str, str]
+    """`modelops.*` tags carry artifact digest and lineage, see docs/architecture.md."""
+
+
+class Registry(Protocol):
+    """MLflow's registry, as a controller uses it: four calls, none of them a search."""
+
+    def version(self, model: str, version: str) -> ModelVersion | None:
+        """Return a version or None."""
+        ...
+
+    def alias(self, model: str, alias: str) -> ModelVersion | None:
+        """Return the version an alias points at, or None."""
+        ...
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point the alias at the version; no write when it does already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an instant query's answer."""
+
+    labels: Mapping[str, str]
+    value: float
+    """May be NaN or infinite."""
+
+
+class Metrics(Protocol):
+    """Prometheus."""
+
+    def query(self, promql: str, at: datetime) -> Sequence[Series]:
+        """Evaluate an instant query; a scalar comes back as one series without labels.
+
+        Raises:
+            Transient: unreachable, timeout or 5xx (MetricsUnavailable); the query was refused (BadQuery).
+        """
+        ...
