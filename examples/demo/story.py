@@ -118,6 +118,12 @@ class Story:
         return status
 
 
+def _words(status: int, model: str) -> str:
+    if not status:
+        return "got no answer"
+    return f"answered {status} by version {model}" if model else f"answered {status}"
+
+
 class _Clock:
     """Times phases one after another."""
 
