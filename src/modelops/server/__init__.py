@@ -1,1 +1,1 @@
-"""The model server."""
+"""The model server: Open Inference Protocol v2 and MLflow's /invocations over one model."""

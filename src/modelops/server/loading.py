@@ -1,0 +1,78 @@
+"""Brings a model here and makes a `Predictor` of it.
+
+Models that modelops trained are read as data (JSON and safetensors) by our own code: nothing in the artifact is
+executed. Any other MLflow model is loaded by mlflow.pyfunc, which runs the model's own code, in this process only.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from modelops.server.predictor import Predictor
+
+OUR_FORMAT: Final = "tabular-mlp/1"
+
+
+class ModelUnavailableError(Exception):
+    """The model cannot be had or read; one line says what to do."""
+
+
+def load(model_uri: str, *, tracking_uri: str | None, cache_dir: Path | None = None) -> Predictor:
+    """Return a predictor for a model.
+
+    Args:
+        model_uri: `models:/NAME/VERSION`, `runs:/…` or a local directory with an MLmodel file.
+        tracking_uri: MLflow's address; needed unless the model is a local directory.
+        cache_dir: parent of the directory the artifact is brought to; by default the system's temporary one.
+
+    Raises:
+        ModelUnavailableError: it cannot be fetched, its digest is wrong, or it cannot be loaded.
+    """
+    directory = Path(model_uri)
+    expected: str | None = None
+    if not directory.is_dir():
+        directory, expected = _fetch(model_uri, tracking_uri, cache_dir)
+    described = directory / "MLmodel"
+    if not described.is_file():
+        raise ModelUnavailableError(f"{model_uri} has no MLmodel file; name a logged MLflow model")
+    metadata = (yaml.safe_load(described.read_text()) or {}).get("metadata") or {}
+    if (metadata.get("modelops") or {}).get("format") == OUR_FORMAT:
+        from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
+
+        return TabularPredictor.load(directory, expected_digest=expected)
+    from modelops.server.pyfunc import PyfuncPredictor  # noqa: PLC0415 - pandas and the model's own libraries
+
+    return PyfuncPredictor.load(directory)
+
+
+def _fetch(model_uri: str, tracking_uri: str | None, cache_dir: Path | None) -> tuple[Path, str | None]:
+    from mlflow import MlflowClient  # noqa: PLC0415 - takes a second to import
+    from mlflow.artifacts import download_artifacts  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    if tracking_uri is None:
+        raise ModelUnavailableError(f"{model_uri} is not a directory; set MLFLOW_TRACKING_URI to fetch it from MLflow")
+    if cache_dir is not None:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+    target = tempfile.mkdtemp(prefix="model-", dir=cache_dir)
+    try:
+        expected = _expected_digest(MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri), model_uri)
+        fetched = download_artifacts(
+            artifact_uri=model_uri, dst_path=target, tracking_uri=tracking_uri, registry_uri=tracking_uri
+        )
+    except MlflowException as error:
+        raise ModelUnavailableError(f"{model_uri} could not be fetched from {tracking_uri}: {error.message}") from error
+    except OSError as error:
+        raise ModelUnavailableError(f"{model_uri} could not be fetched from {tracking_uri}: {error}") from error
+    return Path(fetched), expected
+
+
+def _expected_digest(client: Any, model_uri: str) -> str | None:
+    scheme, _, rest = model_uri.partition(":/")
+    name, _, version = rest.strip("/").rpartition("/")
+    if scheme != "models" or not name or not version.isdigit():
+        return None
+    digest: str | None = client.get_model_version(name, version).tags.get("modelops.artifactDigest")
+    return digest

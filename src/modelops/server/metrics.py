@@ -1,0 +1,61 @@
+"""The server's own figures, for Prometheus. The release is judged by the gateway's; these explain them."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class ServerMetrics:
+    """Series of one server process; children are bound once, because labels cost time per request."""
+
+    def __init__(self, release: str, revision: str) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        names = ("release", "revision")
+        bound = {"release": release, "revision": revision}
+        requests = Counter(
+            "modelops_server_requests", "Inference requests by HTTP status.", (*names, "code"), registry=self._registry
+        )
+        self._requests = requests
+        self._bound = bound
+        self._by_code: dict[int, Counter] = {}
+        self.seconds = Histogram(
+            "modelops_server_request_duration_seconds", "From request to answer.", names,
+            buckets=_SECONDS, registry=self._registry,
+        ).labels(**bound)  # fmt: skip
+        self.model_seconds = Histogram(
+            "modelops_server_model_duration_seconds", "One call of the model.", names,
+            buckets=_SECONDS, registry=self._registry,
+        ).labels(**bound)  # fmt: skip
+        self.batch_rows = Histogram(
+            "modelops_server_batch_rows", "Rows of one call of the model.", names,
+            buckets=_ROWS, registry=self._registry,
+        ).labels(**bound)  # fmt: skip
+        self.nonfinite = Counter(
+            "modelops_server_nonfinite_outputs", "Requests whose answer was not a finite number.", names,
+            registry=self._registry,
+        ).labels(**bound)  # fmt: skip
+        self.in_flight = Gauge(
+            "modelops_server_in_flight_requests", "Requests being answered.", names, registry=self._registry
+        ).labels(**bound)
+        self.ready = Gauge(
+            "modelops_server_ready", "1 once the model answered its warm-up, 0 while draining.", names,
+            registry=self._registry,
+        ).labels(**bound)  # fmt: skip
+
+    def answered(self, code: int, seconds: float) -> None:
+        """Count one answer."""
+        child = self._by_code.get(code)
+        if child is None:
+            child = self._by_code[code] = self._requests.labels(code=str(code), **self._bound)
+        child.inc()
+        self.seconds.observe(seconds)
+
+    def batch(self, rows: int, seconds: float) -> None:
+        """Count one call of the model."""
+        self.batch_rows.observe(rows)
+        self.model_seconds.observe(seconds)
+
+    def render(self) -> bytes:
+        """Return the text exposition."""
+        return generate_latest(self._registry)
