@@ -1,0 +1,160 @@
+"""Objects in memory over one SQLite file, and the stream of their changes.
+
+Every write is one committed transaction (WAL) before it is acknowledged, so that killing the process loses nothing that
+a client was told. Reads never touch the file. Used by `verbs`, `lifecycle` and `watch`; knows nothing of schemas.
+Objects in here are never changed in place: a write puts a new one.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from modelops.localhome.apiserver.answers import Obj
+from modelops.localhome.apiserver.resources import Key
+
+HISTORY = 20_000
+"""Changes that a watch can be resumed from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object as it is kept: parsed, and as the bytes that answers are made of."""
+
+    obj: Obj
+    raw: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write."""
+
+    key: Key
+    version: int
+    new: Stored | None
+    """None when it was deleted."""
+    old: Stored | None
+    """None when it was created. Of a deletion: the last state, with the version of the deletion."""
+
+
+Name = tuple[str, str]
+"""Namespace (empty for cluster-scoped objects) and name."""
+
+
+class StoreLocked(Exception):  # noqa: N818 - it says what is the case
+    """Another process serves this file."""
+
+
+class Store:
+    """All objects of all resources."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            StoreLocked: another process has it open.
+        """
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        try:
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute("BEGIN EXCLUSIVE")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS objects (grp TEXT, plural TEXT, namespace TEXT, name TEXT, body BLOB,"
+                " PRIMARY KEY (grp, plural, namespace, name)) WITHOUT ROWID"
+            )
+            self._db.execute("CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER)")
+            self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, 1)")
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            raise StoreLocked(str(path)) from error
+        self.version: int = self._db.execute("SELECT at FROM revision").fetchone()[0]
+        self.compacted = self.version
+        """The oldest version that a watch can start from."""
+        self._objects: dict[Key, dict[Name, Stored]] = {}
+        self._history: deque[Change] = deque()
+        self._listeners: list[Callable[[Change], None]] = []
+        for group, plural, namespace, name, body in self._db.execute("SELECT * FROM objects ORDER BY namespace, name"):
+            obj = orjson.loads(body)
+            stored = Stored(obj, body, int(obj["metadata"]["resourceVersion"]))
+            self._objects.setdefault(Key(group, plural), {})[namespace, name] = stored
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def get(self, key: Key, namespace: str, name: str) -> Stored | None:
+        """Return an object or None."""
+        return self._objects.get(key, {}).get((namespace, name))
+
+    def objects(self, key: Key, namespace: str | None = None) -> list[Stored]:
+        """Return the objects of a resource (in one namespace), by namespace and name."""
+        found = self._objects.get(key, {})
+        names = sorted(found) if namespace is None else sorted(name for name in found if name[0] == namespace)
+        return [found[name] for name in names]
+
+    def everything(self) -> Iterator[tuple[Key, Stored]]:
+        """Yield every object there is."""
+        for key, found in list(self._objects.items()):
+            for stored in list(found.values()):
+                yield key, stored
+
+    def put(self, key: Key, obj: Obj) -> Stored:
+        """Create or replace an object; it gets the next resourceVersion."""
+        version = self.version + 1
+        metadata = obj["metadata"]
+        name: Name = (metadata.get("namespace") or "", metadata["name"])
+        obj = {**obj, "metadata": {**metadata, "resourceVersion": str(version)}}
+        new = Stored(obj, orjson.dumps(obj), version)
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*key, *name, new.raw))
+        self._db.execute("UPDATE revision SET at = ?", (version,))
+        self._db.execute("COMMIT")
+        found = self._objects.setdefault(key, {})
+        old, found[name] = found.get(name), new
+        self._publish(Change(key, version, new, old))
+        return new
+
+    def delete(self, key: Key, namespace: str, name: str) -> Stored | None:
+        """Remove an object; return its last state with the version of its deletion."""
+        if (namespace, name) not in self._objects.get(key, {}):
+            return None
+        version = self.version + 1
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(
+            "DELETE FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?", (*key, namespace, name)
+        )
+        self._db.execute("UPDATE revision SET at = ?", (version,))
+        self._db.execute("COMMIT")
+        obj = self._objects[key].pop((namespace, name)).obj
+        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
+        last = Stored(obj, orjson.dumps(obj), version)
+        self._publish(Change(key, version, None, last))
+        return last
+
+    def since(self, version: int) -> list[Change]:
+        """Return the changes after a version that has not been compacted, oldest first."""
+        recent: list[Change] = []
+        for change in reversed(self._history):
+            if change.version <= version:
+                break
+            recent.append(change)
+        return recent[::-1]
+
+    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
+        """Call the listener at every change, within the write; return what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _publish(self, change: Change) -> None:
+        self.version = change.version
+        self._history.append(change)
+        if len(self._history) > HISTORY:
+            self.compacted = self._history.popleft().version
+        for listener in tuple(self._listeners):
+            listener(change)

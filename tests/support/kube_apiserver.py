@@ -1,0 +1,213 @@
+"""A real kube-apiserver with etcd for tests: found, or built once with Go, and started without a kubelet.
+
+`python -m tests.support.kube_apiserver build` builds both into the cache (about 7 minutes on 2 cores).
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+VERSION = "1.34.4"
+ETCD = "3.6.4"
+PROGRAMS = ("kube-apiserver", "etcd")
+STAGING = (
+    "api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap"
+    " code-generator component-base component-helpers controller-manager cri-api cri-client csi-translation-lib"
+    " dynamic-resource-allocation endpointslice externaljwt kms kube-aggregator kube-controller-manager kube-proxy"
+    " kube-scheduler kubectl kubelet metrics mount-utils pod-security-admission sample-apiserver sample-cli-plugin"
+    " sample-controller"
+).split()
+
+
+def cache() -> Path:
+    """Return the directory in which built programs are kept."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "modelops" / "bin"
+
+
+def find(program: str) -> str | None:
+    """Return where a program is: in $MODELOPS_TEST_BIN, on PATH or in the cache."""
+    places = [os.environ.get("MODELOPS_TEST_BIN", ""), os.environ.get("PATH", ""), str(cache())]
+    return shutil.which(program, path=os.pathsep.join(place for place in places if place))
+
+
+def missing() -> str | None:
+    """Return what is missing and how to get it, or None."""
+    lacking = [program for program in PROGRAMS if find(program) is None]
+    if not lacking:
+        return None
+    return (
+        f"{' and '.join(lacking)} not found in $MODELOPS_TEST_BIN, PATH or {cache()}: install them (setup-envtest has"
+        f" both) or build them with Go: python -m tests.support.kube_apiserver build"
+    )
+
+
+def build(destination: Path) -> None:
+    """Build both programs with Go; what is there already is kept.
+
+    Raises:
+        RuntimeError: Go is not installed.
+        subprocess.CalledProcessError: the build failed; Go has said why.
+    """
+    if shutil.which("go") is None:
+        raise RuntimeError("go is not installed; it is needed to build kube-apiserver")
+    destination.mkdir(parents=True, exist_ok=True)
+    replaced = "\n".join(f"\tk8s.io/{name} => k8s.io/{name} v0.{VERSION.partition('.')[2]}" for name in STAGING)
+    module = (
+        f"module kube\n\ngo 1.24\n\nrequire (\n\tk8s.io/kubernetes v{VERSION}\n\tgo.etcd.io/etcd/server/v3 v{ETCD}\n)\n"
+        "tool (\n\tk8s.io/kubernetes/cmd/kube-apiserver\n\tgo.etcd.io/etcd/server/v3\n)\n"
+        f"replace (\n{replaced}\n)\n"
+    )
+    stamp = f"-X k8s.io/component-base/version.gitVersion=v{VERSION}"
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "go.mod").write_text(module)
+        environment = {**os.environ, "CGO_ENABLED": "0"}
+        subprocess.run(["go", "mod", "tidy", "-e"], cwd=directory, env=environment, check=True)
+        for package, program in (("go.etcd.io/etcd/server/v3", "etcd"), ("k8s.io/kubernetes/cmd/kube-apiserver", PROGRAMS[0])):
+            if (destination / program).exists():
+                continue
+            command = ["go", "build", "-trimpath", "-ldflags", f"-s -w {stamp}", "-o", str(destination / program), package]
+            subprocess.run(command, cwd=directory, env=environment, check=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _own_address() -> str:
+    """Return an address of this machine that is not loopback: the server refuses to advertise that."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing; it only asks for the route.
+            probe.connect(("192.0.2.1", 9))
+            address: str = probe.getsockname()[0]
+        except OSError:
+            return "192.0.2.1"
+    return address if not address.startswith("127.") else "192.0.2.1"
+
+
+@dataclass(slots=True)
+class KubeApiServer:
+    """etcd and kube-apiserver over one directory."""
+
+    directory: Path
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+    port: int = 0
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    def start(self, timeout: float = 90) -> "KubeApiServer":
+        """Start both and wait until the server is ready.
+
+        Raises:
+            RuntimeError: it did not become ready; the end of its log is in the message.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        client, peer, self.port = _free_port(), _free_port(), _free_port()
+        self._run(
+            "etcd",
+            f"--data-dir={self.directory / 'etcd'}",
+            f"--listen-client-urls=http://127.0.0.1:{client}",
+            f"--advertise-client-urls=http://127.0.0.1:{client}",
+            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-advertise-peer-urls=http://127.0.0.1:{peer}",
+            f"--initial-cluster=default=http://127.0.0.1:{peer}",
+            "--unsafe-no-fsync=true",
+        )
+        tokens = self.directory / "tokens.csv"
+        tokens.write_text(f"{self.token},admin,admin,system:masters\n")
+        key = self.directory / "service-account.key"
+        subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+        self._run(
+            "kube-apiserver",
+            f"--etcd-servers=http://127.0.0.1:{client}",
+            f"--secure-port={self.port}",
+            "--bind-address=127.0.0.1",
+            f"--advertise-address={_own_address()}",
+            f"--cert-dir={self.directory / 'certs'}",
+            f"--token-auth-file={tokens}",
+            "--authorization-mode=RBAC",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--disable-admission-plugins=ServiceAccount",
+        )
+        self._wait(time.monotonic() + timeout)
+        return self
+
+    def _run(self, program: str, *arguments: str) -> None:
+        path = find(program)
+        assert path is not None
+        with (self.directory / f"{program}.log").open("wb") as log:
+            self.processes.append(subprocess.Popen([path, *arguments], stdout=log, stderr=log))
+
+    def _wait(self, deadline: float) -> None:
+        trusting = ssl._create_unverified_context()  # noqa: S323 - its certificate is its own, on loopback
+        waiting = time.monotonic() < deadline
+        while waiting:
+            if any(process.poll() is not None for process in self.processes):
+                break
+            request = urllib.request.Request(f"{self.url}/readyz", headers={"Authorization": f"Bearer {self.token}"})
+            try:
+                with urllib.request.urlopen(request, timeout=2, context=trusting) as answer:
+                    if answer.status == 200 and self._has_default(trusting):
+                        return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+            waiting = time.monotonic() < deadline
+        told = (self.directory / "kube-apiserver.log").read_text(errors="replace")[-2000:]
+        self.stop()
+        raise RuntimeError(f"kube-apiserver did not become ready: {told}")
+
+    def _has_default(self, trusting: ssl.SSLContext) -> bool:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/v1/namespaces/default", headers=headers)
+        with urllib.request.urlopen(request, timeout=2, context=trusting) as answer:
+            return bool(answer.status == 200)
+
+    def stop(self) -> None:
+        """End both, the server first."""
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(10)
+        self.processes.clear()
+
+
+def kubeconfig(url: str, token: str) -> str:
+    """Return the text of a kubeconfig for a server and a token."""
+    cluster = f"{{server: '{url}', insecure-skip-tls-verify: true}}" if url.startswith("https") else f"{{server: '{url}'}}"
+    return (
+        "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
+        f"clusters: [{{name: test, cluster: {cluster}}}]\n"
+        f"users: [{{name: test, user: {{token: '{token}'}}}}]\n"
+        "contexts: [{name: test, context: {cluster: test, user: test, namespace: default}}]\n"
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] != ["build"]:
+        sys.exit("usage: python -m tests.support.kube_apiserver build")
+    build(cache())
+    sys.stdout.write(f"{missing() or f'kube-apiserver and etcd are in {cache()}'}\n")
