@@ -1,0 +1,37 @@
+"""What reconcilers are given: the ports and the settings, in one frozen bundle."""
+
+from dataclasses import dataclass, field
+
+from modelops.api.v1alpha1.common import Model
+from modelops.ports import Clock, Cluster, Git, Metrics, Registry
+
+
+class Settings(Model):
+    """The part of the operator's configuration that decisions depend on; plain values."""
+
+    mlflow_tracking_uri: str = "http://mlflow.modelops-system.svc:5000"
+    """Address of MLflow as pods reach it."""
+    mlflow_public_url: str = ""
+    """Address of MLflow for links that people open; by default the tracking address."""
+    trainer_image: str = "modelops-trainer:latest"
+    server_image: str = "modelops-server:latest"
+    gateway_name: str = "modelops"
+    gateway_namespace: str = "modelops-system"
+    gateway_figures: str = "envoy"
+    """How the gateway's figures are named: envoy."""
+    pool_fallback: str | None = None
+    """A pool that stands in for unknown ones (the local home's `local`)."""
+    workflow_service_account: str | None = None
+    """Service account of the Workflows' pods; by default the namespace's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside, as reconcilers see it."""
+
+    cluster: Cluster
+    git: Git
+    registry: Registry
+    metrics: Metrics
+    clock: Clock
+    settings: Settings = field(default_factory=Settings)

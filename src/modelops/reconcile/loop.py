@@ -1,0 +1,219 @@
+"""One reconcile for every kind: observe → decide → act → summarise → one status write, only when it differs.
+
+The shell calls `Loop.reconcile(key)`; it never raises. What goes wrong becomes a condition and a delay. This is the
+only place that catches everything: an unknown exception is a bug, logged with its traceback and tried again.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from modelops.api.kinds import Kind
+from modelops.api.labels import REQUESTED_AT
+from modelops.api.v1alpha1.common import Condition, Status
+from modelops.domain import status as statuses
+from modelops.domain.plan import ConditionSpec, EventSpec, Plan
+from modelops.errors import Conflict, ModelopsError, Stalled, Transient, Waiting
+from modelops.reconcile.act import act
+from modelops.reconcile.bundle import Ports
+
+_FIRST_DELAY: Final = 1.0
+_LONGEST_DELAY: Final = 300.0
+
+_O = TypeVar("_O")
+Key = tuple[str | None, str]
+"""(namespace, name)."""
+
+
+class Reconciler(Protocol[_O]):
+    """What a kind adds to the loop."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind."""
+        ...
+
+    def observe(self, obj: dict[str, Any], ports: Ports) -> _O:
+        """Read everything the decision needs. The spec of `obj` is known to be valid."""
+        ...
+
+    def decide(self, observed: _O) -> Plan:
+        """Decide; pure and total."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """When to look again, and how it went."""
+
+    requeue_after: timedelta | None
+    """None waits for an event."""
+    error: str | None = None
+    """The reason of a failure, for the metrics."""
+    gone: bool = False
+    """The object does not exist any more."""
+
+
+class Loop(Generic[_O]):
+    """Reconciles objects of one kind, one at a time per object.
+
+    Args:
+        reconciler: the kind's part.
+        ports: everything outside.
+        check: returns what is wrong with an object's spec beyond its types, one line each.
+        jitter: a number in [0, 1) for back-off.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler[_O],
+        ports: Ports,
+        *,
+        check: Callable[[Mapping[str, Any]], Iterable[str]] = lambda _: (),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._reconciler = reconciler
+        self._ports = ports
+        self._check = check
+        self._jitter = jitter
+        self._failures: dict[Key, int] = {}
+        self._log = logging.getLogger(f"{__name__}.{reconciler.kind.singular}")
+
+    @property
+    def kind(self) -> Kind:
+        """The kind this loop reconciles."""
+        return self._reconciler.kind
+
+    def forget(self, key: Key) -> None:
+        """Drop what is remembered of an object that is gone."""
+        self._failures.pop(key, None)
+
+    def reconcile(self, key: Key) -> Outcome:
+        """Bring one object a step nearer to what it asks for."""
+        obj: dict[str, Any] | None = None
+        try:
+            obj = self._ports.cluster.get(self.kind.resource, *key)
+            if obj is None or obj["metadata"].get("deletionTimestamp"):
+                self.forget(key)
+                return Outcome(None, gone=obj is None)
+            outcome = self._pass(obj)
+        except ModelopsError as error:
+            return self._failed(key, obj, error)
+        except Exception as error:  # noqa: BLE001 - the one place; see the docstring of this module
+            self._log.exception("%s %s: a bug in modelops", self.kind.resource.kind, key)
+            return self._failed(key, obj, Transient("InternalError", f"{type(error).__name__}; see the operator's log"))
+        self._failures.pop(key, None)
+        return outcome
+
+    def _pass(self, obj: dict[str, Any]) -> Outcome:
+        if obj["spec"].get("suspend") is True:
+            message = "spec.suspend is true; nothing is reconciled"
+            self._keep(obj, [ConditionSpec("Ready", "Unknown", "Suspended", message)])
+            return Outcome(None)
+        self._require_valid(obj)
+        observed = self._reconciler.observe(obj, self._ports)
+        plan = self._reconciler.decide(observed)
+        if plan.status_first:
+            obj = self._write(obj, plan.status, plan.conditions)
+        act(plan.actions, self._ports)
+        self._write(obj, plan.status, plan.conditions)
+        self._emit(obj, plan.events)
+        return Outcome(plan.requeue_after)
+
+    def _require_valid(self, obj: dict[str, Any]) -> None:
+        try:
+            self.kind.spec.model_validate(obj.get("spec", {}))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            where = ".".join(str(part) for part in ("spec", *first["loc"]))
+            raise Stalled("InvalidSpec", f"{where}: {first['msg']}") from error
+        problems = list(self._check(obj))
+        if problems:
+            raise Stalled("InvalidSpec", "; ".join(problems))
+
+    def _failed(self, key: Key, obj: dict[str, Any] | None, error: ModelopsError) -> Outcome:
+        if isinstance(error, Conflict):
+            return Outcome(timedelta(0), error.reason)
+        delay = self._delay(key, error)
+        self._log.warning("%s %s: %s", self.kind.resource.kind, key, error)
+        if obj is not None:
+            try:
+                self._say(obj, error)
+            except Conflict:
+                return Outcome(timedelta(0), error.reason)
+            except ModelopsError as second:
+                self._log.warning("%s %s: status not written: %s", self.kind.resource.kind, key, second)
+        return Outcome(delay, error.reason)
+
+    def _delay(self, key: Key, error: ModelopsError) -> timedelta | None:
+        match error:
+            case Stalled():
+                return None
+            case Waiting(delay=delay):
+                return delay
+            case Transient(retry_after=after) if after is not None:
+                return after
+            case _:
+                failures = self._failures[key] = self._failures.get(key, 0) + 1
+                seconds = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures - 1, 16))
+                return timedelta(seconds=seconds * (0.5 + self._jitter() / 2))
+
+    def _say(self, obj: dict[str, Any], error: ModelopsError) -> None:
+        """Put the failure into the conditions; what was Ready stays so while something outside is away."""
+        previous = {condition.type: condition for condition in self._status(obj).conditions}
+        was_ready = previous.get("Ready")
+        generation = int(obj["metadata"].get("generation", 0))
+        if isinstance(error, Stalled):
+            wanted = list(statuses.stalled(error.reason, error.message))
+        elif was_ready and was_ready.status == "True" and was_ready.observed_generation == generation:
+            kept = ConditionSpec("Ready", "True", was_ready.reason, was_ready.message)
+            wanted = [kept, statuses.reconciling(error.reason, error.message)]
+        else:
+            wanted = [
+                statuses.not_ready(error.reason, error.message),
+                statuses.reconciling(error.reason, error.message),
+            ]
+        said = {spec.type for spec in wanted} | {"Reconciling", "Stalled"}
+        others = [_spec(condition) for name, condition in previous.items() if name not in said]
+        changed = was_ready is None or (was_ready.reason, was_ready.message) != (error.reason, error.message)
+        self._keep(obj, [*wanted, *others])
+        if isinstance(error, Stalled) and changed:
+            self._emit(obj, [EventSpec(error.reason, error.message, "Warning")])
+
+    def _keep(self, obj: dict[str, Any], conditions: Iterable[ConditionSpec]) -> None:
+        self._write(obj, self._status(obj), conditions)
+
+    def _status(self, obj: Mapping[str, Any]) -> Status:
+        return self.kind.status.model_validate(obj.get("status") or {})
+
+    def _write(self, obj: dict[str, Any], status: Status, conditions: Iterable[ConditionSpec]) -> dict[str, Any]:
+        metadata = obj["metadata"]
+        finished = statuses.finish(
+            status,
+            conditions,
+            _conditions(obj),
+            generation=int(metadata.get("generation", 0)),
+            requested_at=(metadata.get("annotations") or {}).get(REQUESTED_AT),
+            now=self._ports.clock.now(),
+        )
+        wire = statuses.to_wire(finished)
+        if wire == obj.get("status"):
+            return obj
+        return self._ports.cluster.replace_status(self.kind.resource, {**obj, "status": wire})
+
+    def _emit(self, obj: Mapping[str, Any], events: Iterable[EventSpec]) -> None:
+        for event in events:
+            self._ports.cluster.emit(self.kind.resource, obj, event.reason, event.message, event.type)
+
+
+def _conditions(obj: Mapping[str, Any]) -> tuple[Condition, ...]:
+    return Status.model_validate(obj.get("status") or {}).conditions
+
+
+def _spec(condition: Condition) -> ConditionSpec:
+    return ConditionSpec(condition.type, condition.status, condition.reason, condition.message)
