@@ -21,7 +21,9 @@ def lineage(target: Target, release: str, output: str | None) -> None:
     status = found.get("status", {})
     traced = status.get("lineage")
     if not traced:
-        raise Stalled("NothingServes", f"ModelRelease {release} serves nothing yet; see: modelops describe mr {release}")
+        raise Stalled(
+            "NothingServes", f"ModelRelease {release} serves nothing yet; see: modelops describe mr {release}"
+        )
     if output == "json":
         click.echo(json.dumps(traced, indent=2))
         return

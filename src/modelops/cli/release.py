@@ -77,7 +77,10 @@ def judge(found: dict[str, Any], version: str | None) -> tuple[str, int | None]:
     if stable and stable["version"] == wanted:
         return f"version {wanted}: Promoted", PROMOTED
     ready = conditions.get("Ready", {})
-    return f"version {wanted or '?'}: not seen yet ({ready.get('reason', 'no status')}: {ready.get('message', '')})", None
+    return (
+        f"version {wanted or '?'}: not seen yet ({ready.get('reason', 'no status')}: {ready.get('message', '')})",
+        None,
+    )
 
 
 def _command(verb: str, text: str, *, full: bool = False) -> click.Command:
@@ -132,4 +135,3 @@ release.add_command(_command("abort", "Give a release up: all traffic back to th
 release.add_command(_command("retry", "Try a revision again that was aborted or rolled back."))
 release.add_command(_command("pause", "Hold a release where it is."))
 release.add_command(_command("unpause", "Let a held release go on."))
-

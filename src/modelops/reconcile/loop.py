@@ -111,7 +111,7 @@ class Loop(Generic[_O]):
         return outcome
 
     def _pass(self, obj: dict[str, Any]) -> Outcome:
-        if obj["spec"].get("suspend") is True:
+        if (obj.get("spec") or {}).get("suspend") is True:
             message = "spec.suspend is true; nothing is reconciled"
             self._keep(obj, [ConditionSpec("Ready", "Unknown", "Suspended", message)])
             return Outcome(None)
