@@ -1,0 +1,236 @@
+"""Hand-written fakes of the ports, for tests that walk through reconciles without I/O.
+
+FakeCluster keeps what an API server would make tests depend on: resourceVersion, generation, uid, conflicts on a stale
+status, deep copies in and out, cascade to owned objects. It validates nothing; for that there is a real server.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from modelops.api.kinds import KINDS, Resource
+from modelops.errors import Conflict, ModelopsError, Transient
+from modelops.ports import ModelVersion, Series
+from tests.support.invariants import assert_invariants
+
+_OURS = {kind.resource.plural for kind in KINDS}
+_NOT_SPEC = {"metadata", "status"}
+
+
+@dataclass
+class FakeClock:
+    """Time that moves only when told to."""
+
+    time: datetime = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, **delta: float) -> None:
+        """Move on, by the arguments of timedelta."""
+        self.time += timedelta(**delta)
+
+
+@dataclass(frozen=True)
+class Emitted:
+    """An Event that was recorded."""
+
+    name: str
+    reason: str
+    message: str
+    type: str
+
+
+Key = tuple[str, str, str]
+"""(plural, namespace, name); the namespace is empty for cluster-scoped resources."""
+
+
+@dataclass
+class FakeCluster:
+    """The Kubernetes API in memory.
+
+    `calls` lists every write as `verb plural/name`; `failures` maps such a text to the error it raises once.
+    """
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    objects: dict[Key, dict[str, Any]] = field(default_factory=dict)
+    events: list[Emitted] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    failures: dict[str, ModelopsError] = field(default_factory=dict)
+    _version: int = 0
+    _uids: int = 0
+
+    def put(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Let somebody else create or replace an object: keeps uid, counts the generation, keeps an absent status."""
+        return self._store(resource, obj, keep_status="status" not in obj)
+
+    def set_status(self, resource: Resource, namespace: str | None, name: str, status: Mapping[str, Any]) -> None:
+        """Let another controller write a status."""
+        stored = self.objects[_key(resource, namespace, name)]
+        stored["status"] = copy.deepcopy(dict(status))
+        self._touch(stored)
+
+    def annotate(self, resource: Resource, namespace: str | None, name: str, **annotations: str) -> None:
+        """Let a user set annotations; the generation stays."""
+        stored = self.objects[_key(resource, namespace, name)]
+        stored["metadata"].setdefault("annotations", {}).update(annotations)
+        self._touch(stored)
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        return copy.deepcopy(self.objects.get(_key(resource, namespace, name)))
+
+    def list(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
+        return [
+            copy.deepcopy(obj)
+            for (plural, where, _), obj in sorted(self.objects.items())
+            if plural == resource.plural
+            and namespace in (None, where)
+            and (labels or {}).items() <= (obj["metadata"].get("labels") or {}).items()
+        ]
+
+    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        self._called("apply", resource, obj["metadata"]["name"])
+        key = _key(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+        merged = _merge(self.objects.get(key, {}), obj)
+        if merged == self.objects.get(key):
+            return copy.deepcopy(merged)
+        return self._store(resource, merged, keep_status=True)
+
+    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+        self._called("create", resource, obj["metadata"]["name"])
+        if _key(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"]) in self.objects:
+            return None
+        return self._store(resource, obj, keep_status=False)
+
+    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        self._called("delete", resource, name)
+        key = _key(resource, namespace, name)
+        found = self.objects.get(key)
+        if found is None or (uid is not None and found["metadata"]["uid"] != uid):
+            return
+        del self.objects[key]
+        for other, obj in list(self.objects.items()):
+            owners = obj["metadata"].get("ownerReferences") or []
+            if any(owner.get("uid") == found["metadata"]["uid"] for owner in owners):
+                self.objects.pop(other, None)
+
+    def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        meta = obj["metadata"]
+        self._called("status", resource, meta["name"])
+        stored = self.objects.get(_key(resource, meta.get("namespace"), meta["name"]))
+        if stored is None or stored["metadata"]["resourceVersion"] != meta["resourceVersion"]:
+            raise Conflict("Conflict", f"{resource.kind} {meta['name']}: the object has been modified")
+        if resource.plural in _OURS:
+            assert_invariants({**stored, "status": obj["status"]}, stored)
+        stored["status"] = copy.deepcopy(obj["status"])
+        self._touch(stored)
+        return copy.deepcopy(stored)
+
+    def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
+        self.events.append(Emitted(about["metadata"]["name"], reason, message, type_))
+
+    def _called(self, verb: str, resource: Resource, name: str) -> None:
+        call = f"{verb} {resource.plural}/{name}"
+        self.calls.append(call)
+        if failure := self.failures.pop(call, None):
+            raise failure
+
+    def _touch(self, obj: dict[str, Any]) -> None:
+        self._version += 1
+        obj["metadata"]["resourceVersion"] = str(self._version)
+
+    def _store(self, resource: Resource, obj: Mapping[str, Any], *, keep_status: bool) -> dict[str, Any]:
+        fresh = copy.deepcopy(dict(obj))
+        meta = fresh.setdefault("metadata", {})
+        key = _key(resource, meta.get("namespace"), meta["name"])
+        old = self.objects.get(key)
+        fresh.setdefault("apiVersion", resource.api_version)
+        fresh.setdefault("kind", resource.kind)
+        if old is None:
+            self._uids += 1
+            meta.setdefault("uid", f"00000000-0000-4000-8000-{self._uids:012d}")
+            meta["generation"] = 1
+            meta.setdefault("creationTimestamp", self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        else:
+            meta["uid"], meta["creationTimestamp"] = old["metadata"]["uid"], old["metadata"]["creationTimestamp"]
+            meta["generation"] = old["metadata"]["generation"] + (_spec_of(fresh) != _spec_of(old))
+            if keep_status and "status" in old:
+                fresh["status"] = old["status"]
+        self._touch(fresh)
+        self.objects[key] = fresh
+        return copy.deepcopy(fresh)
+
+
+@dataclass
+class FakeRegistry:
+    """MLflow's registry in memory. `down` makes every call fail as an unreachable server does."""
+
+    versions: dict[tuple[str, str], ModelVersion] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    down: bool = False
+
+    def add(self, model: str, version: str, *, digest: str = "", run_id: str = "", **tags: str) -> ModelVersion:
+        """Register a version whose artifact digest and tags are given."""
+        digests = {"modelops.artifactDigest": digest} if digest else {}
+        named = {f"modelops.{key}": value for key, value in tags.items()}
+        added = ModelVersion(model, version, run_id or f"run-{version}", "READY", digests | named)
+        self.versions[model, version] = added
+        return added
+
+    def version(self, model: str, version: str) -> ModelVersion | None:
+        self._called("version")
+        return self.versions.get((model, version))
+
+    def alias(self, model: str, alias: str) -> ModelVersion | None:
+        self._called("alias")
+        number = self.aliases.get((model, alias))
+        return None if number is None else self.versions.get((model, number))
+
+    def set_alias(self, model: str, alias: str, version: str) -> None:
+        self._called("set_alias")
+        self.aliases[model, alias] = version
+
+    def _called(self, call: str) -> None:
+        self.calls.append(call)
+        if self.down:
+            raise Transient("RegistryUnreachable", "MLflow does not answer")
+
+
+@dataclass
+class FakeMetrics:
+    """Prometheus in memory: an answer per query, found by a part of its text; a query without one answers nothing."""
+
+    answers: dict[str, float | ModelopsError | Sequence[Series]] = field(default_factory=dict)
+    queries: list[str] = field(default_factory=list)
+
+    def query(self, promql: str, at: datetime) -> Sequence[Series]:
+        self.queries.append(promql)
+        for part, answer in self.answers.items():
+            if part in promql:
+                if isinstance(answer, ModelopsError):
+                    raise answer
+                return [Series({}, float(answer))] if isinstance(answer, int | float) else answer
+        return []
+
+
+def _key(resource: Resource, namespace: str | None, name: str) -> Key:
+    return resource.plural, (namespace or "default") if resource.namespaced else "", name
+
+
+def _spec_of(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in obj.items() if name not in _NOT_SPEC}
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Merge mappings deeply; lists and scalars of the new side win (our applies own whole lists)."""
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return copy.deepcopy(new)
+    merged = copy.deepcopy(dict(old))
+    for name, value in new.items():
+        merged[name] = _merge(merged.get(name), value)
+    return merged
