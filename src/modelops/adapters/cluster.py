@@ -1,0 +1,325 @@
+"""The Kubernetes API with raw dictionaries over a pooled connection. The only place that speaks to it.
+
+Typed client models cost tens of milliseconds and megabytes per list; dictionaries cost neither. The configuration
+(addresses, certificates, tokens) is loaded by the `kubernetes` package, as kubectl users expect.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode
+
+import urllib3
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
+from urllib3.exceptions import TimeoutError as PoolTimeout
+
+from modelops.api.kinds import EVENT, Resource
+from modelops.api.labels import MANAGER
+from modelops.errors import Conflict, ModelopsError, Stalled, Transient
+
+_JSON: Final = "application/json"
+_TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
+_DEADLINE: Final = urllib3.Timeout(connect=5, read=30)
+_NOT_FOUND: Final = 404
+_CONFLICT: Final = 409
+
+
+class KubeClient:
+    """One API server. Thread-safe; every call has a deadline.
+
+    Args:
+        host: base address of the API server.
+        pool: where connections come from (holds certificates).
+        headers: sent with every request (holds the token; never logged).
+        namespace: the namespace of the context.
+    """
+
+    def __init__(self, host: str, pool: urllib3.PoolManager, headers: Mapping[str, str], namespace: str) -> None:
+        self._host = host.rstrip("/")
+        self._pool = pool
+        self._headers = dict(headers)
+        self.namespace = namespace
+
+    @classmethod
+    def from_kubeconfig(cls, path: str | None = None, *, context: str | None = None) -> Self:
+        """Connect by a kubeconfig; without a path by $KUBECONFIG, ~/.kube/config, or from inside a pod.
+
+        Raises:
+            Stalled: there is no usable configuration.
+        """
+        from kubernetes import client, config  # noqa: PLC0415 - 50 MiB; only who connects pays
+        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
+        settings = client.Configuration()
+        namespace = "default"
+        try:
+            try:
+                config.load_kube_config(path, context=context, client_configuration=settings)
+                _, active = config.list_kube_config_contexts(path)
+                named = context or (active or {}).get("name")
+                contexts, _ = config.list_kube_config_contexts(path)
+                for entry in contexts:
+                    if entry["name"] == named:
+                        namespace = entry["context"].get("namespace", namespace)
+            except ConfigException:
+                if path is not None or context is not None:
+                    raise
+                config.load_incluster_config(client_configuration=settings)
+        except ConfigException as error:
+            raise Stalled("NoKubeconfig", f"no usable kubeconfig: {error}; give --kubeconfig or --context") from error
+        pool = urllib3.PoolManager(
+            num_pools=4,
+            maxsize=16,
+            block=False,
+            cert_reqs="CERT_REQUIRED" if settings.verify_ssl else "CERT_NONE",
+            ca_certs=settings.ssl_ca_cert,
+            cert_file=settings.cert_file,
+            key_file=settings.key_file,
+            retries=False,
+            timeout=_DEADLINE,
+        )
+        token = settings.get_api_key_with_prefix("authorization") or settings.get_api_key_with_prefix("BearerToken")
+        headers = {"Authorization": token} if token else {}
+        return cls(settings.host, pool, headers | {"User-Agent": "modelops"}, namespace)
+
+    # --- one request -------------------------------------------------------------------------------------------
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = _JSON,
+        accept: str = _JSON,
+        what: str = "",
+    ) -> dict[str, Any] | None:
+        """Send one request and decode the answer; 404 is None.
+
+        Raises:
+            Conflict: 409. Transient: unreachable, timeout, 429 or 5xx. Stalled: any other refusal.
+        """
+        headers = self._headers | {"Accept": accept}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = content_type
+            data = json.dumps(body, separators=(",", ":")).encode()
+        try:
+            response = self._pool.request(method, self._host + path, body=data, headers=headers)
+        except SSLError as error:
+            raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
+        except (PoolTimeout, MaxRetryError, HTTPError) as error:
+            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
+        if response.status == _NOT_FOUND:
+            return None
+        if response.status >= 400:
+            raise _refusal(response.status, response.data, response.headers.get("Retry-After"), what or path)
+        decoded: dict[str, Any] = json.loads(response.data)
+        return decoded
+
+    # --- reads -------------------------------------------------------------------------------------------------
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return an object or None."""
+        return self.request("GET", path_of(resource, namespace, name), what=f"{resource.kind} {name}")
+
+    def list(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Return the objects of a namespace (None: of all) that carry all the labels."""
+        answer = self.list_page(resource, namespace, labels)
+        items: list[dict[str, Any]] = [] if answer is None else answer["items"]
+        return [{"apiVersion": resource.api_version, "kind": resource.kind} | item for item in items]
+
+    def list_page(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the whole list object, with its resourceVersion; None if the resource is unknown."""
+        selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+        query = "?" + urlencode({"labelSelector": selector}) if selector else ""
+        return self.request("GET", path_of(resource, namespace) + query, what=resource.plural)
+
+    def table(self, resource: Resource, namespace: str | None, name: str | None = None) -> dict[str, Any]:
+        """Return the server's table of one object or of all in a namespace.
+
+        Raises:
+            Stalled: the API server does not know the resource.
+        """
+        answer = self.request("GET", path_of(resource, namespace, name), accept=_TABLE, what=resource.plural)
+        if answer is None:
+            raise Stalled("NotFound", f"this API server has no {resource.plural}; are modelops' CRDs installed?")
+        return answer
+
+    def stream(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None, version: str, seconds: int
+    ) -> Iterator[dict[str, Any]]:
+        """Yield watch events after a resourceVersion until the server ends the watch.
+
+        Raises:
+            Transient: the connection broke, or no byte came for longer than the watch may last.
+        """
+        query = {
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(seconds),
+        }
+        if labels:
+            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        url = self._host + path_of(resource, namespace) + "?" + urlencode(query)
+        try:
+            response = self._pool.request(
+                "GET",
+                url,
+                headers=self._headers | {"Accept": _JSON},
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=5, read=seconds + 15),
+            )
+        except HTTPError as error:
+            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
+        try:
+            if response.status >= 400:
+                raise _refusal(response.status, response.read(), response.headers.get("Retry-After"), resource.plural)
+            yield from _lines(response)
+        except HTTPError as error:
+            raise Transient("WatchBroken", f"the watch of {resource.plural} broke: {error}") from error
+        finally:
+            response.close()
+
+    # --- writes ------------------------------------------------------------------------------------------------
+
+    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Server-side apply with force under the field manager `modelops`."""
+        meta = obj["metadata"]
+        path = path_of(resource, meta.get("namespace"), meta["name"])
+        body = {"apiVersion": resource.api_version, "kind": resource.kind} | dict(obj)
+        return self._must(
+            self.request(
+                "PATCH",
+                f"{path}?fieldManager={MANAGER}&force=true",
+                body=body,
+                content_type="application/apply-patch+yaml",
+                what=f"{resource.kind} {meta['name']}",
+            ),
+            resource,
+            meta["name"],
+        )
+
+    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create; None if the name is taken."""
+        meta = obj["metadata"]
+        body = {"apiVersion": resource.api_version, "kind": resource.kind} | dict(obj)
+        path = f"{path_of(resource, meta.get('namespace'))}?fieldManager={MANAGER}"
+        try:
+            created = self.request("POST", path, body=body, what=f"{resource.kind} {meta.get('name', '')}")
+        except Conflict:
+            return None
+        return self._must(created, resource, str(meta.get("name", "")))
+
+    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        """Delete with background propagation; absent, or another uid, is success."""
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            path = path_of(resource, namespace, name)
+            self.request("DELETE", path, body=options, what=f"{resource.kind} {name}")
+        except Conflict:
+            return
+
+    def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Put `/status`, guarded by the object's resourceVersion."""
+        meta = obj["metadata"]
+        path = path_of(resource, meta.get("namespace"), meta["name"]) + f"/status?fieldManager={MANAGER}"
+        answer = self.request("PUT", path, body=obj, what=f"status of {resource.kind} {meta['name']}")
+        if answer is None:
+            raise Conflict("Gone", f"{resource.kind} {meta['name']} is gone")
+        return answer
+
+    def merge_patch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        patch: Mapping[str, Any],
+        *,
+        subresource: str | None = None,
+    ) -> dict[str, Any]:
+        """Apply a JSON merge patch (RFC 7386) to an object or its subresource."""
+        path = path_of(resource, namespace, name) + (f"/{subresource}" if subresource else "")
+        answer = self.request(
+            "PATCH", path, body=patch, content_type="application/merge-patch+json", what=f"{resource.kind} {name}"
+        )
+        return self._must(answer, resource, name)
+
+    def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
+        """Record an Event. Best effort: what goes wrong is dropped, because an Event is never worth a failure."""
+        meta = about["metadata"]
+        now = datetime.now(UTC)
+        namespace = meta.get("namespace") or "default"
+        event = {
+            "metadata": {"name": f"{meta['name'][:200]}.{int(now.timestamp() * 1e6):x}", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": resource.api_version,
+                "kind": resource.kind,
+                "name": meta["name"],
+                "namespace": meta.get("namespace"),
+                "uid": meta.get("uid"),
+                "resourceVersion": meta.get("resourceVersion"),
+            },
+            "reason": reason,
+            "message": message[:1024],
+            "type": type_,
+            "source": {"component": MANAGER},
+            "reportingComponent": MANAGER,
+            "reportingInstance": "",
+            "firstTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lastTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "count": 1,
+        }
+        try:
+            self.create(EVENT, event)
+        except ModelopsError:
+            return
+
+    @staticmethod
+    def _must(answer: dict[str, Any] | None, resource: Resource, name: str) -> dict[str, Any]:
+        if answer is None:
+            raise Transient("NotFound", f"{resource.kind} {name}: the object or its namespace does not exist")
+        return answer
+
+
+def path_of(resource: Resource, namespace: str | None, name: str | None = None) -> str:
+    """Return the path of a collection or an object."""
+    base = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
+    if resource.namespaced and namespace:
+        base += f"/namespaces/{quote(namespace, safe='')}"
+    base += f"/{resource.plural}"
+    return f"{base}/{quote(name, safe='')}" if name else base
+
+
+def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
+    rest = b""
+    for chunk in response.stream(None, decode_content=True):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+
+
+def _refusal(status: int, data: bytes, retry_after: str | None, what: str) -> ModelopsError:
+    try:
+        message = str(json.loads(data).get("message") or f"HTTP {status}")
+    except (ValueError, AttributeError):
+        message = f"HTTP {status}"
+    if status == _CONFLICT:
+        return Conflict("Conflict", f"{what}: {message}")
+    if status == 429 or status >= 500:
+        after = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdigit() else None
+        return Transient("ApiUnavailable", f"{what}: {message}", retry_after=after)
+    if status == 410:
+        return Conflict("Expired", f"{what}: {message}")
+    if status in (401, 403):
+        return Transient("ApiForbidden", f"{what}: {message}")
+    return Stalled("ApiRefused", f"{what}: {message}")
