@@ -1,0 +1,146 @@
+"""The Cluster port: reads from a cache that the shell's watches feed, writes through to the API server.
+
+A reconcile never reads an object older than what it wrote itself: every write's answer goes into the cache at once,
+and an older event never replaces it.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from modelops.adapters.cluster import KubeClient
+from modelops.api.kinds import Resource
+from modelops.errors import Conflict
+
+_Key = tuple[str, str, str]
+
+
+class CachedCluster:
+    """Implements `ports.Cluster`. Thread-safe; cached objects are shared and must not be changed.
+
+    Args:
+        client: the API server.
+        watched: resources that the shell feeds; others are always read live.
+    """
+
+    def __init__(self, client: KubeClient, watched: Iterable[Resource]) -> None:
+        self._client = client
+        self._watched = {resource.plural for resource in watched}
+        self._objects: dict[_Key, dict[str, Any]] = {}
+        self._deleted: dict[_Key, int] = {}
+        self._synced: set[str] = set()
+        self._lock = threading.Lock()
+
+    # --- fed by the shell --------------------------------------------------------------------------------------
+
+    def feed(self, resource: Resource, obj: Mapping[str, Any], *, deleted: bool = False) -> None:
+        """Take what a watch says of an object."""
+        key = _key(resource, obj)
+        version = _version(obj)
+        with self._lock:
+            if deleted:
+                held = self._objects.get(key)
+                if held is None or held["metadata"].get("uid") == obj["metadata"].get("uid"):
+                    self._objects.pop(key, None)
+                self._deleted[key] = max(version, self._deleted.get(key, 0))
+                while len(self._deleted) > 10_000:
+                    self._deleted.pop(next(iter(self._deleted)))
+            else:
+                self._put(key, obj, version)
+
+    def prime(self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None) -> int:
+        """List a watched resource into the cache, dropping what is gone; return how many there are."""
+        items = self._client.list(resource, namespace, labels)
+        present = {_key(resource, item): item for item in items}
+        with self._lock:
+            for key in [key for key in self._objects if key[0] == resource.plural and key not in present]:
+                del self._objects[key]
+            for key, item in present.items():
+                self._put(key, item, _version(item))
+            self._synced.add(resource.plural)
+        return len(items)
+
+    def cached(self, resource: Resource) -> list[dict[str, Any]]:
+        """Return every cached object of a resource."""
+        with self._lock:
+            return [obj for key, obj in self._objects.items() if key[0] == resource.plural]
+
+    # --- ports.Cluster -----------------------------------------------------------------------------------------
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return an object or None; a miss is asked of the API server."""
+        if resource.plural in self._watched:
+            with self._lock:
+                held = self._objects.get((resource.plural, namespace or "", name))
+            if held is not None:
+                return held
+        found = self._client.get(resource, namespace, name)
+        if found is not None:
+            self._remember(resource, found)
+        return found
+
+    def list(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Return the objects of a namespace (None: of all) that carry all the labels."""
+        if resource.plural not in self._synced:
+            return self._client.list(resource, namespace, labels)
+        wanted = (labels or {}).items()
+        return [
+            obj
+            for obj in self.cached(resource)
+            if (namespace is None or obj["metadata"].get("namespace") == namespace)
+            and wanted <= (obj["metadata"].get("labels") or {}).items()
+        ]
+
+    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Server-side apply with force."""
+        return self._remember(resource, self._client.apply(resource, obj))
+
+    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Create; None if the name is taken."""
+        created = self._client.create(resource, obj)
+        return created if created is None else self._remember(resource, created)
+
+    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+        """Delete with background propagation."""
+        self._client.delete(resource, namespace, name, uid=uid)
+        self._forget(resource, namespace, name)
+
+    def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Put `/status`; on a conflict the cached object is dropped, so that the next read is live."""
+        try:
+            return self._remember(resource, self._client.replace_status(resource, obj))
+        except Conflict:
+            self._forget(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+            raise
+
+    def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
+        """Record an Event, best effort."""
+        self._client.emit(resource, about, reason, message, type_)
+
+    def _forget(self, resource: Resource, namespace: str | None, name: str) -> None:
+        with self._lock:
+            self._objects.pop((resource.plural, namespace or "", name), None)
+
+    def _remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+        if resource.plural in self._watched:
+            with self._lock:
+                self._put(_key(resource, obj), obj, _version(obj))
+        return obj
+
+    def _put(self, key: _Key, obj: Mapping[str, Any], version: int) -> None:
+        held = self._objects.get(key)
+        if version <= self._deleted.get(key, -1) or (held is not None and _version(held) > version):
+            return
+        self._objects[key] = dict(obj)
+
+
+def _key(resource: Resource, obj: Mapping[str, Any]) -> _Key:
+    meta = obj["metadata"]
+    return resource.plural, meta.get("namespace") or "", meta["name"]
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    text = obj["metadata"].get("resourceVersion", "0")
+    return int(text) if str(text).isdigit() else 0

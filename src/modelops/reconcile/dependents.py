@@ -1,0 +1,82 @@
+"""Which objects look at which: when one changes, these are woken. Reading is theirs; this only wakes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from modelops.api.kinds import DATASET, KINDS, MODELRELEASE, TRAININGRUN, Kind, Resource
+from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
+from modelops.api.labels import OWNER_KIND, OWNER_NAME
+
+_Obj = Mapping[str, Any]
+
+
+class Wake(NamedTuple):
+    """One object to look at again."""
+
+    kind: Kind
+    key: tuple[str | None, str]
+
+
+def owner_of(child: Mapping[str, Any]) -> Wake | None:
+    """Return the modelops object that a child belongs to, by its labels."""
+    meta = child["metadata"]
+    labels = meta.get("labels") or {}
+    for kind in KINDS:
+        if kind.resource.kind == labels.get(OWNER_KIND) and labels.get(OWNER_NAME):
+            return Wake(kind, (meta.get("namespace"), labels[OWNER_NAME]))
+    return None
+
+
+def dependents_of(
+    kind: Kind, obj: Mapping[str, Any], cached: Callable[[Resource], Iterable[Mapping[str, Any]]]
+) -> Iterator[Wake]:
+    """Yield the objects whose decisions read this one."""
+    reader, reads = _READERS.get(kind.resource.kind, (None, None))
+    if reader is None or reads is None:
+        return
+    for other in cached(reader.resource):
+        if other["metadata"].get("uid") != obj["metadata"].get("uid") and reads(other, obj):
+            yield Wake(reader, (other["metadata"].get("namespace"), other["metadata"]["name"]))
+
+
+def source_of(dataset: Mapping[str, Any]) -> str | None:
+    """Return the name of the GitSource a Dataset's file comes from: the one named, else the one that delivered it."""
+    git = (dataset["spec"].get("source") or {}).get("git") or {}
+    named = (git.get("sourceRef") or {}).get("name")
+    label: str | None = (dataset["metadata"].get("labels") or {}).get(GITSOURCE_LABEL)
+    return named or label
+
+
+def _reads_source(dataset: _Obj, source: _Obj) -> bool:
+    return _together(dataset, source) and source_of(dataset) == source["metadata"]["name"]
+
+
+def _reads_dataset(run: _Obj, dataset: _Obj) -> bool:
+    named = (run["spec"].get("datasetRef") or {}).get("name")
+    return _together(run, dataset) and named == dataset["metadata"]["name"]
+
+
+def _reads_run(release: _Obj, run: _Obj) -> bool:
+    source = (release["spec"].get("model") or {}).get("from") or {}
+    return _together(release, run) and source.get("trainingRun") == run["metadata"]["name"]
+
+
+def _reads_pool(run: _Obj, _: _Obj) -> bool:
+    return bool((run["spec"].get("compute") or {}).get("pool"))
+
+
+def _shares_model(release: _Obj, other: _Obj) -> bool:
+    return bool((release["spec"].get("model") or {}).get("name") == (other["spec"].get("model") or {}).get("name"))
+
+
+def _together(left: _Obj, right: _Obj) -> bool:
+    return bool(left["metadata"].get("namespace") == right["metadata"].get("namespace"))
+
+
+_READERS: Final[Mapping[str, tuple[Kind, Callable[[_Obj, _Obj], bool]]]] = {
+    "GitSource": (DATASET, _reads_source),
+    "Dataset": (TRAININGRUN, _reads_dataset),
+    "TrainingRun": (MODELRELEASE, _reads_run),
+    "ComputePool": (TRAININGRUN, _reads_pool),
+    "ModelRelease": (MODELRELEASE, _shares_model),
+}
