@@ -110,12 +110,11 @@ def method_not_allowed() -> ApiError:
     return ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
 
 
-def unsupported_media_type(given: str, supported: Sequence[str]) -> ApiError:
+def unsupported_media_type(supported: Sequence[str]) -> ApiError:
     """Return a 415 that names the types that are taken."""
     listed = ", ".join(supported)
     message = f"the body of the request was in an unknown format - accepted media types include: {listed}"
-    del given
-    return ApiError(415, "UnsupportedMediaType", message, {})
+    return ApiError(415, "UnsupportedMediaType", message)
 
 
 def expired(message: str) -> ApiError:

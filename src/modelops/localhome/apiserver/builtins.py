@@ -54,7 +54,9 @@ def _refuse_immutable(kind: ResourceType, obj: Obj, old: Obj | None, fields: tup
         FieldError(
             "FieldValueInvalid" if name == "type" else "FieldValueForbidden",
             name,
-            "Invalid value: field is immutable" if name == "type" else "Forbidden: field is immutable when `immutable` is set",
+            "Invalid value: field is immutable"
+            if name == "type"
+            else "Forbidden: field is immutable when `immutable` is set",
         )
         for name in checked
         if old.get(name) != obj.get(name)

@@ -74,6 +74,9 @@ def _collect(value: Any, schema: Mapping[str, Any], path: Path, found: set[Path]
         if path:
             found.add(path)
     elif isinstance(value, dict):
+        if schema is ANYTHING and path:
+            # Where no schema tells whether a map may be without members, the map itself is owned too.
+            found.add(path)
         for name, item in value.items():
             _collect(item, child(schema, name) or ANYTHING, (*path, f"f:{name}"), found)
     else:
@@ -85,16 +88,18 @@ def _collect(value: Any, schema: Mapping[str, Any], path: Path, found: set[Path]
 
 
 def values(value: Any, schema: Mapping[str, Any]) -> dict[Path, Any]:
-    """Return every leaf and every list item by its path; items stand with None for a value of their own."""
+    """Return every leaf by its path; maps and list items that have leaves below stand with None."""
     found: dict[Path, Any] = {}
 
     def walk(value: Any, schema: Mapping[str, Any], path: Path) -> None:
         if is_atomic(value, schema) or not value:
-            found[path] = value
+            found[path] = None if value in ({}, []) else value
         elif isinstance(value, dict):
+            found.setdefault(path, None)
             for name, item in value.items():
                 walk(item, child(schema, name) or ANYTHING, (*path, f"f:{name}"))
         else:
+            found.setdefault(path, None)
             for item in value:
                 here = (*path, element(item, schema))
                 found[here] = None

@@ -79,12 +79,16 @@ class Lifecycle:
         """
         meta = stored.obj["metadata"]
         wanted = options.get("preconditions") or {}
-        for field, label, told in (("uid", "UID", "UID"), ("resourceVersion", "ResourceVersion", "ResourceVersion")):
+        for field, label, happened in (
+            ("uid", "UID", "deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", "modified"),
+        ):
             if wanted.get(field) and wanted[field] != meta[field]:
                 why = (
-                    f"Precondition failed: {label} in precondition: {wanted[field]}, {told} in object meta: {meta[field]}"
+                    f"the {label} in the precondition ({wanted[field]}) does not match the {label} in record"
+                    f" ({meta[field]}). The object might have been {happened}"
                 )
-                raise answers.conflict(kind.group, kind.plural, meta["name"], why)
+                raise answers.conflict(kind.group, kind.kind, meta["name"], why)
         policy = options.get("propagationPolicy") or ("Orphan" if options.get("orphanDependents") else "Background")
         finalizers = list(meta.get("finalizers") or ())
         if policy in _FINALIZER_OF and _FINALIZER_OF[policy] not in finalizers:
@@ -108,9 +112,7 @@ class Lifecycle:
         """Take an object out of the store; return its last state."""
         if dry_run:
             return metadata.unsaved(obj)
-        meta = obj["metadata"]
-        removed = self._store.delete(key, meta.get("namespace") or "", meta["name"])
-        return removed or metadata.unsaved(obj)
+        return self._store.delete(key, obj) or metadata.unsaved(obj)
 
     def collect(self) -> None:
         """Do what deletions left to do, until nothing is left that can be done now."""

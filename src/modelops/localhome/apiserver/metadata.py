@@ -40,6 +40,9 @@ def checked_body(kind: ResourceType, namespace: str, body: Any, name: str | None
     if not isinstance(body, dict):
         raise answers.bad_request("the body of the request is not an object")
     given = (body.get("apiVersion") or kind.api_version, body.get("kind") or kind.kind)
+    if kind.custom and given[0] == kind.api_version and given[1] != kind.kind:
+        error = FieldError("FieldValueInvalid", "kind", f"Invalid value: {go_value(given[1])}: must be {kind.kind}")
+        raise answers.invalid(kind.group, str(given[1]), str((body.get("metadata") or {}).get("name", "")), [error])
     if given != (kind.api_version, kind.kind):
         raise answers.bad_request(
             f"the API version in the data ({given[0]}, Kind={given[1]}) does not match the expected API version"
@@ -53,7 +56,9 @@ def checked_body(kind: ResourceType, namespace: str, body: Any, name: str | None
         meta["name"] = name
     if kind.namespaced:
         if meta.get("namespace", namespace) not in {namespace, ""}:
-            raise answers.bad_request("the namespace of the provided object does not match the namespace sent on the request")
+            raise answers.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
         meta["namespace"] = namespace
     else:
         meta.pop("namespace", None)
@@ -113,14 +118,22 @@ def errors(kind: ResourceType, obj: Obj, old: Obj | None) -> list[FieldError]:
     found: list[FieldError] = []
     name = meta.get("name")
     if not name:
-        found.append(FieldError("FieldValueRequired", "metadata.name", "Required value: name or generateName is required"))
+        found.append(
+            FieldError("FieldValueRequired", "metadata.name", "Required value: name or generateName is required")
+        )
     elif old is None:
         found += _name(kind, name)
     for label, value in (meta.get("labels") or {}).items():
         if not _QUALIFIED.fullmatch(label) or len(label.rpartition("/")[2]) > 63:
-            found.append(_bad("metadata.labels", label, "name part must consist of alphanumeric characters, '-', '_' or '.'"))
+            found.append(
+                _bad("metadata.labels", label, "name part must consist of alphanumeric characters, '-', '_' or '.'")
+            )
         if isinstance(value, str) and (len(value) > 63 or not _VALUE.fullmatch(value)):
-            told = "must be no more than 63 bytes" if len(value) > 63 else "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+            told = (
+                "must be no more than 63 bytes"
+                if len(value) > 63
+                else "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
+            )
             found.append(_bad("metadata.labels", value, told))
     annotations = meta.get("annotations") or {}
     if sum(len(key) + len(str(value)) for key, value in annotations.items()) > _ANNOTATIONS:

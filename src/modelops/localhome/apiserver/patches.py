@@ -80,7 +80,7 @@ def json_patch(target: Obj, operations: Any) -> Any:
         try:
             document = _operate(document, operation)
         except (KeyError, IndexError, ValueError, TypeError) as error:
-            told = f"the server rejected our request due to an error in our request: {operation!r} does not fit"
+            told = "the server rejected our request due to an error in our request"
             raise ApiError(422, "Invalid", told, {}) from error
     return document
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from multidict import CIMultiDict
 
 from modelops.localhome.apiserver import answers, requests, tables
 from modelops.localhome.apiserver.answers import ApiError, Obj
@@ -25,10 +26,10 @@ def wants_table(request: web.Request) -> bool:
     return "as=Table" in first and "g=meta.k8s.io" in first
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def json_response(body: Any, status: int = 200, headers: Sequence[tuple[str, str]] = ()) -> web.Response:
     """Return a JSON answer; bytes are sent as they are."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    return web.Response(body=raw, status=status, content_type="application/json", headers=headers)
+    return web.Response(body=raw, status=status, content_type="application/json", headers=CIMultiDict(headers))
 
 
 def versioned(stored: Stored, target: Target) -> bytes:

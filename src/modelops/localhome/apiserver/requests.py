@@ -20,6 +20,7 @@ MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
+_OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}
 _TRUE = frozenset({"1", "true", "True", "TRUE", "t"})
 
 
@@ -80,9 +81,9 @@ def options(request: web.Request, body: Obj | None = None) -> Options:
     """
     dry_run = request.query.getall("dryRun", list((body or {}).get("dryRun") or []))
     if dry_run not in ([], ["All"], [""]):
-        raise answers.ApiError(
-            422, "Invalid", f'dryRun: Unsupported value: "{",".join(dry_run)}": supported values: "All"', {}
-        )
+        told = f'Unsupported value: {orjson.dumps(dry_run).decode()}: supported values: "All"'
+        error = answers.FieldError("FieldValueNotSupported", "dryRun", told)
+        raise answers.invalid("meta.k8s.io", _OPTIONS.get(request.method, "PatchOptions"), "", [error])
     validation = request.query.get("fieldValidation") or "Warn"
     if validation not in {"Strict", "Warn", "Ignore"}:
         told = f'fieldValidation: Unsupported value: "{validation}": supported values: "", "Ignore", "Strict", "Warn"'
@@ -109,11 +110,13 @@ async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Any:
     """
     kind = content_type(request)
     if kind not in accepted:
-        raise answers.unsupported_media_type(kind, accepted)
+        raise answers.unsupported_media_type(accepted)
     try:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise answers.ApiError(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728", {}) from error
+        raise answers.ApiError(
+            413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728", {}
+        ) from error
     if not raw:
         return None
     try:
@@ -154,4 +157,8 @@ def scope(request: web.Request, target: Target) -> Scope:
     if target.name is not None:
         fields = f"metadata.name={target.name}" + (f",{fields}" if fields else "")
     by_field = selectors.fields(fields, target.kind.field_labels)
-    return Scope(target.kind.key, target.namespace if target.kind.namespaced else None, lambda obj: by_label(obj) and by_field(obj))
+    return Scope(
+        target.kind.key,
+        target.namespace if target.kind.namespaced else None,
+        lambda obj: by_label(obj) and by_field(obj),
+    )

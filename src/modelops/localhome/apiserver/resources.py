@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from modelops.localhome.apiserver import rules
 from modelops.localhome.apiserver.answers import Obj
 
 CRD_GROUP = "apiextensions.k8s.io"
-NO_GENERATION = frozenset({"secrets", "configmaps", "namespaces", "events", "leases", "services", "controllerrevisions"})
+NO_GENERATION = frozenset(
+    {"secrets", "configmaps", "namespaces", "events", "leases", "services", "controllerrevisions"}
+)
 """Built-in resources whose objects carry no metadata.generation."""
 
 
@@ -81,8 +84,10 @@ def from_definition(crd: Obj, *, custom: bool = True) -> Iterator[ResourceType]:
             singular=names.get("singular") or names["kind"].lower(),
             namespaced=spec.get("scope", "Namespaced") == "Namespaced",
             custom=custom,
-            schema=(version.get("schema") or {}).get("openAPIV3Schema")
-            or {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+            schema=rules.marked(
+                (version.get("schema") or {}).get("openAPIV3Schema")
+                or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+            ),
             status="status" in (version.get("subresources") or {}),
             short_names=tuple(names.get("shortNames") or ()),
             categories=tuple(names.get("categories") or ()),

@@ -32,9 +32,7 @@ def _comparison(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any
         numbers = (celtypes.IntType, celtypes.UintType, celtypes.DoubleType)
         if isinstance(left, numbers) and isinstance(right, numbers):
             exact = isinstance(left, int) and isinstance(right, int)
-            return celtypes.BoolType(
-                compare(int(left), int(right)) if exact else compare(float(left), float(right))
-            )
+            return celtypes.BoolType(compare(int(left), int(right)) if exact else compare(float(left), float(right)))
         if isinstance(left, Exception):
             return left
         return right if isinstance(right, Exception) else celtypes.BoolType(compare(left, right))
@@ -178,5 +176,3 @@ def typed(value: Any, schema: Mapping[str, Any]) -> Any:
         case "duration":
             return celtypes.DurationType(value)
     return celtypes.StringType(value)
-
-

@@ -78,8 +78,8 @@ def write(obj: Obj, managed: Managed) -> Obj:
 
 def after_update(old: Obj | None, new: Obj, schema: Mapping[str, Any], manager: Manager, now: str) -> Obj:
     """Return `new` with the managers as they are after a create, update or patch that is not an apply."""
-    if new["metadata"].get("managedFields") == []:
-        # An explicitly empty list resets the bookkeeping, as in Kubernetes.
+    if new["metadata"].get("managedFields") == [{}]:
+        # A list of one empty entry resets the bookkeeping, as in Kubernetes.
         return write(new, {})
     managed = read(old) if old is not None else {}
     set_, removed = fieldsets.changed(old or {"metadata": {}}, new, schema)

@@ -120,8 +120,9 @@ class Store:
         self._publish(Change(key, version, new, old))
         return new
 
-    def delete(self, key: Key, namespace: str, name: str) -> Stored | None:
-        """Remove an object; return its last state with the version of its deletion."""
+    def delete(self, key: Key, obj: Obj) -> Stored | None:
+        """Remove an object, whose last state is given; return that with the version of its deletion, None if absent."""
+        namespace, name = obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
         if (namespace, name) not in self._objects.get(key, {}):
             return None
         version = self.version + 1
@@ -131,7 +132,7 @@ class Store:
         )
         self._db.execute("UPDATE revision SET at = ?", (version,))
         self._db.execute("COMMIT")
-        obj = self._objects[key].pop((namespace, name)).obj
+        del self._objects[key][namespace, name]
         obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
         last = Stored(obj, orjson.dumps(obj), version)
         self._publish(Change(key, version, None, last))

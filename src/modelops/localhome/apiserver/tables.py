@@ -34,7 +34,9 @@ def find(obj: Any, path: str) -> list[Any]:
             elif not isinstance(value, list):
                 continue
             elif step["key"] is not None:
-                following += [item for item in value if isinstance(item, Mapping) and str(item.get(step["key"])) == step["value"]]
+                following += [
+                    item for item in value if isinstance(item, Mapping) and str(item.get(step["key"])) == step["value"]
+                ]
             elif step["index"] == "*":
                 following += value
             elif int(step["index"]) < len(value):

@@ -32,7 +32,9 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
 _GO_TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
 ABSENT: Any = object()
 """Stands for an old value that there is not."""
-BLOCKING = frozenset({"FieldValueRequired", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"})
+BLOCKING = frozenset(
+    {"FieldValueRequired", "FieldValueNotSupported", "FieldValueTooLong", "FieldValueTooMany", "FieldValueTypeInvalid"}
+)
 """Reasons after which rules are not evaluated, because they might stumble over the value."""
 
 
@@ -69,7 +71,7 @@ def validate(value: Any, schema: Mapping[str, Any], path: str = "", old: Any = A
     if schema.get(INT_OR_STRING):
         if isinstance(value, str) or _TYPES["integer"](value):
             return _scalar(value, schema, path)
-        return [_body_error(path, "must be of type integer,string", value)]
+        return [_type_error(path, "integer,string", value)]
     expected = schema.get("type")
     if expected and not _TYPES[expected](value):
         return [_type_error(path, expected, value)]
@@ -120,7 +122,8 @@ def _string(value: str, schema: Mapping[str, Any], path: str) -> list[FieldError
         errors.append(_body_error(path, f"should match '{schema['pattern']}'", value))
     known = _FORMATS.get(schema.get("format", ""))
     if known and not known(value):
-        errors.append(_body_error(path, f"must be of type {schema['format']}: {go_value(value)}", value))
+        told = f"Invalid value: {go_value(value)}: {path} in body must be of type {schema['format']}: {go_value(value)}"
+        errors.append(FieldError("FieldValueTypeInvalid", path, told))
     return errors
 
 

@@ -8,7 +8,17 @@ from typing import Any
 
 from aiohttp import web
 
-from modelops.localhome.apiserver import answers, discovery, openapi, patches, reads, requests, rules, structural, tables
+from modelops.localhome.apiserver import (
+    answers,
+    discovery,
+    openapi,
+    patches,
+    reads,
+    requests,
+    rules,
+    structural,
+    tables,
+)
 from modelops.localhome.apiserver.answers import ApiError, Obj
 from modelops.localhome.apiserver.lifecycle import DEFINITIONS, NAMESPACES, Lifecycle
 from modelops.localhome.apiserver.reads import json_response
@@ -46,11 +56,11 @@ class Server:
         assert namespaces is not None
         options = Options(manager="modelops-local")
         for crd in definitions:
-            if wrong := [problem for version in crd["spec"]["versions"] for problem in rules.problems(_schema(version))]:
+            if wrong := [
+                problem for version in crd["spec"]["versions"] for problem in rules.problems(_schema(version))
+            ]:
                 raise answers.bad_request(f"{crd['metadata']['name']}: {wrong[0]}")
-            self.writes.apply(
-                kind, "", crd["metadata"]["name"], "", crd, Options(manager="modelops-local", force=True)
-            )
+            self.writes.apply(kind, "", crd["metadata"]["name"], "", crd, Options(manager="modelops-local", force=True))
         if self.store.get(NAMESPACES, "", "default") is None:
             self.writes.create(namespaces, "", {"metadata": {"name": "default"}}, options)
 
@@ -129,7 +139,9 @@ class Server:
             case ["version"]:
                 found = {"major": "1", "minor": "34", "gitVersion": "v1.34.0+modelops", "platform": "local/any"}
             case [""]:
-                found = {"paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]}
+                found = {
+                    "paths": ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+                }
             case ["api"]:
                 found = discovery.api_versions(request.host)
             case ["apis"]:
@@ -178,7 +190,11 @@ class Server:
                 body = await requests.read_body(request, (JSON, YAML)) or {}
                 options = requests.options(request, body)
                 scope = requests.scope(request, target)
-                gone = [stored for stored in self.store.objects(target.kind.key, scope.namespace) if scope.selects(stored.obj)]
+                gone = [
+                    stored
+                    for stored in self.store.objects(target.kind.key, scope.namespace)
+                    if scope.selects(stored.obj)
+                ]
                 for stored in gone:
                     self.lifecycle.delete(target.kind, stored, _delete_options(request, body), dry_run=options.dry_run)
                 head = {"apiVersion": target.kind.api_version, "kind": f"{target.kind.kind}List"}
@@ -223,7 +239,9 @@ class Server:
         form = requests.content_type(request)
         if form == APPLY:
             if not request.query.get("fieldManager"):
-                raise answers.bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
+                told = "Required value: is required for apply patch"
+                error = answers.FieldError("FieldValueRequired", "fieldManager", told)
+                raise answers.invalid("meta.k8s.io", "PatchOptions", "", [error])
             stored, created = self.writes.apply(*where, target.subresource, body, options)
             return _written(request, target, stored, options, 201 if created else 200)
         schema = structural.whole(kind.schema)
@@ -239,10 +257,8 @@ class Server:
 
 
 def _written(request: web.Request, target: Target, stored: Stored, options: Options, code: int) -> web.Response:
-    headers = {"Warning": ", ".join(f'299 - "{_quoted(text)}"' for text in options.warnings)} if options.warnings else None
+    headers = [("Warning", f'299 - "{_quoted(text)}"') for text in options.warnings]
     if reads.wants_table(request):
-
-
         meta = {"resourceVersion": str(stored.version)}
         return json_response(tables.table(target.kind, [stored.obj], meta, "Metadata"), code, headers)
     return json_response(stored.raw, code, headers)
@@ -280,5 +296,3 @@ def read_token(path: Path) -> str:
         msg = f"{path} is empty: write a random token of 32 characters into it"
         raise ValueError(msg)
     return token
-
-

@@ -55,7 +55,8 @@ class Writes:
         body = metadata.checked_body(kind, namespace, body, None)
         meta = body["metadata"]
         if meta.get("resourceVersion"):
-            raise answers.bad_request("resourceVersion should not be set on objects to be created")
+            # Kubernetes answers this with 500; it is a mistake of the client all the same.
+            raise ApiError(500, "InternalError", "resourceVersion should not be set on objects to be created")
         if not meta.get("name") and meta.get("generateName"):
             suffix = "".join(secrets.choice(_SUFFIX) for _ in range(5))
             body = {**body, "metadata": {**meta, "name": meta["generateName"][:58] + suffix}}
@@ -95,7 +96,10 @@ class Writes:
                 "metadata.resourceVersion",
                 "Invalid value: 0: must be specified for an update",
             )
-            raise answers.invalid(kind.group, kind.kind, name, [error])
+            raise answers.invalid(kind.group, kind.plural, name, [error])
+        if body["metadata"].get("uid", old.obj["metadata"]["uid"]) != old.obj["metadata"]["uid"]:
+            why = f"Precondition failed: UID in precondition: {body['metadata']['uid']}, UID in object meta: "
+            raise answers.conflict(kind.group, kind.plural, name, why + str(old.obj["metadata"]["uid"]))
         manager = serverside.Manager(options.manager, "Update", subresource, kind.api_version)
         return self._replace(kind, old, self._cleaned(kind, body, options), subresource, manager, options)
 
@@ -132,9 +136,11 @@ class Writes:
         old = self._store.get(kind.key, namespace, name)
         if old is None and subresource:
             raise answers.not_found(kind.group, kind.plural, name)
-        if config.get("metadata", {}).get("managedFields"):
-            raise answers.bad_request("metadata.managedFields must be nil")
+        if not isinstance(config, dict) or not config.get("kind") or not config.get("apiVersion"):
+            raise answers.bad_request("invalid object type: /, Kind=")
         config = metadata.checked_body(kind, namespace, config, name)
+        if config["metadata"].get("managedFields"):
+            raise answers.bad_request("metadata.managedFields must be nil")
         unknown: list[str] = []
         schema = structural.whole(kind.schema)
         config = structural.prune(config, schema, "", unknown)
@@ -147,7 +153,9 @@ class Writes:
                 f"failed to create typed patch object ({subject}; {kind.api_version}, Kind={kind.kind}): {told}",
             )
         if subresource == "status":
-            config = {key: value for key, value in config.items() if key in {"apiVersion", "kind", "metadata", "status"}}
+            config = {
+                key: value for key, value in config.items() if key in {"apiVersion", "kind", "metadata", "status"}
+            }
         elif kind.status and kind.custom:
             config = {key: value for key, value in config.items() if key != "status"}
         manager = serverside.Manager(options.manager, "Apply", subresource, kind.api_version)
@@ -197,8 +205,9 @@ class Writes:
         if meta.get("resourceVersion") not in {None, "", old.obj["metadata"]["resourceVersion"]}:
             raise answers.conflict(kind.group, kind.plural, name, answers.MODIFIED)
         if meta.get("uid") not in {None, "", old.obj["metadata"]["uid"]}:
-            why = f"Precondition failed: UID in precondition: {meta['uid']}, UID in object meta: "
-            raise answers.conflict(kind.group, kind.plural, name, why + str(old.obj["metadata"]["uid"]))
+            told = f"Invalid value: {answers.go_value(meta['uid'])}: field is immutable"
+            error = FieldError("FieldValueInvalid", "metadata.uid", told)
+            raise answers.invalid(kind.group, kind.kind, name, [error])
         obj = metadata.carried_over(kind, old.obj, body, subresource)
         obj = prepare_builtin(kind, obj, old.obj)
         self._check(kind, obj, old.obj)
@@ -233,5 +242,3 @@ class Writes:
         if options.dry_run:
             return metadata.unsaved(obj)
         return self._store.put(kind.key, obj)
-
-
