@@ -88,8 +88,14 @@ class MlflowRuns:
         self._base = tracking_uri.rstrip("/")
         self._headers = {"User-Agent": "modelops", **(credentials or Credentials()).headers()}
         # Only what is safe to send twice is retried here; the rest is for the step's own retry.
-        retries = urllib3.Retry(total=3, backoff_factor=0.3, status_forcelist=(502, 503, 504), redirect=False,
-                                allowed_methods=("GET", "PUT"), raise_on_status=False)
+        retries = urllib3.Retry(
+            total=3,
+            backoff_factor=0.3,
+            status_forcelist=(502, 503, 504),
+            redirect=False,
+            allowed_methods=("GET", "PUT"),
+            raise_on_status=False,
+        )
         self._http = urllib3.PoolManager(maxsize=8, retries=retries, timeout=_TIMEOUT)
 
     def experiment(self, name: str) -> str:
@@ -222,7 +228,9 @@ class MlflowRuns:
         return f"{self._base}/api/2.0/mlflow-artifacts/artifacts/{quote(root.strip('/'))}/{quote(path)}"
 
     def _get(self, call: str, query: Mapping[str, str], *, absent_is_none: bool = False) -> dict[str, Any] | None:
-        response = self._request("GET", f"{self._base}/api/2.0/mlflow/{call}", fields=query, absent_is_none=absent_is_none)
+        response = self._request(
+            "GET", f"{self._base}/api/2.0/mlflow/{call}", fields=query, absent_is_none=absent_is_none
+        )
         return None if response is None else _json(response.data, call)
 
     def _post(self, call: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,7 +248,10 @@ class MlflowRuns:
         fields: Mapping[str, str] | None = None,
         absent_is_none: bool = False,
     ) -> urllib3.BaseHTTPResponse | None:
-        headers = {**self._headers, "Content-Type": "application/json" if method == "POST" else "application/octet-stream"}
+        headers = {
+            **self._headers,
+            "Content-Type": "application/json" if method == "POST" else "application/octet-stream",
+        }
         try:
             response = self._http.request(method, url, body=body, fields=fields, headers=headers)  # type: ignore[arg-type]
         except urllib3.exceptions.HTTPError as error:
@@ -292,7 +303,9 @@ def _json(content: bytes, call: str) -> dict[str, Any]:
     try:
         document = json.loads(content)
     except ValueError as error:
-        raise Transient("MlflowUnavailable", f"what answered {call} is not MLflow; check MLFLOW_TRACKING_URI") from error
+        raise Transient(
+            "MlflowUnavailable", f"what answered {call} is not MLflow; check MLFLOW_TRACKING_URI"
+        ) from error
     if not isinstance(document, dict):
         raise Transient("MlflowUnavailable", f"what answered {call} is not MLflow; check MLFLOW_TRACKING_URI")
     return document

@@ -1,1 +1,1 @@
-"""The model format: preparation and network in one artifact without pickle."""
+"""The model format and how a model of it is made: fitted, trained, written. Torch is used here."""
