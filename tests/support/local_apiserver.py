@@ -19,7 +19,11 @@ class LocalApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.directory / "kubeconfig"
 
     @property
     def token(self) -> str:
@@ -43,6 +47,7 @@ class LocalApiServer:
                     f"--port={self.port}",
                     f"--crds={self.crds}",
                     f"--token-file={self.directory / 'token'}",
+                    f"--kubeconfig={self.kubeconfig}",
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import logging
-import os
-import secrets
 import signal
 import sys
 from pathlib import Path
@@ -12,9 +10,10 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
+from modelops.localhome.apiserver import identity
 from modelops.localhome.apiserver.answers import ApiError, Obj
 from modelops.localhome.apiserver.store import Store, StoreLocked
-from modelops.localhome.apiserver.web import Server, read_token
+from modelops.localhome.apiserver.web import Server
 
 LOGGER = logging.getLogger("modelops.localhome.apiserver")
 
@@ -25,6 +24,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True, help="on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--crds", type=Path, required=True, help="directory with CustomResourceDefinitions")
     parser.add_argument("--token-file", type=Path, help="bearer token; made if it is not there (default: DB.token)")
+    parser.add_argument(
+        "--kubeconfig", type=Path, help="where to write the kubeconfig for this server, context `local`"
+    )
     return parser.parse_args(argv)
 
 
@@ -54,33 +56,25 @@ def read_definitions(directory: Path) -> list[Obj]:
     return found
 
 
-def ensure_token(path: Path) -> str:
-    """Return the token in a file that only its owner can read; make it if it is not there."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read_token(path)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        token = secrets.token_urlsafe(32)
-        file.write(token + "\n")
-    return token
-
-
 async def _serve(arguments: argparse.Namespace) -> None:
     definitions = read_definitions(arguments.crds)
-    token = ensure_token(arguments.token_file or arguments.db.with_name(arguments.db.name + ".token"))
+    beside = arguments.db.with_name
+    token = identity.ensure_token(arguments.token_file or beside(arguments.db.name + ".token"))
+    certificate = identity.ensure_certificate(beside(arguments.db.name + ".pem"))
     store = Store(arguments.db)
     try:
         server = Server(store, definitions, token)
         runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=2.0)
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", arguments.port)
+        site = web.TCPSite(runner, "127.0.0.1", arguments.port, ssl_context=identity.tls(certificate))
         await site.start()
         stop = asyncio.Event()
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         port = runner.addresses[0][1]
-        print(f"serving on http://127.0.0.1:{port}", flush=True)  # noqa: T201 - the supervisor reads it
+        if arguments.kubeconfig:
+            identity.write_kubeconfig(arguments.kubeconfig, certificate, token, port)
+        print(f"serving on https://127.0.0.1:{port}", flush=True)  # noqa: T201 - the supervisor reads it
         await stop.wait()
         server.closing.set()
         await runner.cleanup()

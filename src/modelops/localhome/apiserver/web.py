@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -283,16 +282,3 @@ def _deleted(target: Target, last: Stored) -> Obj:
 def _schema(version: Obj) -> Obj:
     found: Obj = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     return found
-
-
-def read_token(path: Path) -> str:
-    """Return the token in a file.
-
-    Raises:
-        ValueError: the file holds none.
-    """
-    token = path.read_text(encoding="utf-8").strip()
-    if not token:
-        msg = f"{path} is empty: write a random token of 32 characters into it"
-        raise ValueError(msg)
-    return token
