@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, WithJsonSchema
 
 from modelops.api.v1alpha1.common import (
     ColumnName,
@@ -53,17 +53,18 @@ class Column(Model):
     min: float | None = None
     max: float | None = None
     nullable: bool = False
-    values: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(min_length=1, max_length=1000)] | None = (
-        None
-    )
+    values: (
+        Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(min_length=1, max_length=1000)] | None
+    ) = None
 
 
 class TableSchema(Model):
     """The columns, and what to do with others."""
 
-    strict: Literal["true", "false", "filter"] | bool = Field(
-        default=True, json_schema_extra={"x-kubernetes-int-or-string": False}
-    )
+    strict: Annotated[
+        bool | Literal["filter"],
+        WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True, "enum": [True, False, "filter"]}),
+    ] = True
     """Unknown columns: true refuses, false keeps, filter drops."""
     columns: Annotated[
         tuple[Column, ...],
@@ -171,9 +172,9 @@ class DatasetStatus(Status):
     attempt: Attempt | None = None
     workflow: WorkflowRef | None = None
     revision: DatasetRevision | None = None
-    profile: Annotated[dict[str, Any] | None, Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})] = (
-        None
-    )
+    profile: Annotated[
+        dict[str, Any] | None, Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})
+    ] = None
     """Counts, and per column type, missing, min, mean, max or distinct; at most 50 columns."""
     splits: dict[str, int] | None = None
     """Rows of each part."""

@@ -20,7 +20,9 @@ class GitRef(Model):
         )
     }
 
-    branch: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^-/\s~^:?*\[\\][^\s~^:?*\[\\]*$")] | None = None
+    branch: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^-/\s~^:?*\[\\][^\s~^:?*\[\\]*$")] | None = (
+        None
+    )
     tag: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^-/\s~^:?*\[\\][^\s~^:?*\[\\]*$")] | None = None
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", max_length=40)] | None = None
 

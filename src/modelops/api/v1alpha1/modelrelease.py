@@ -57,7 +57,10 @@ class Serving(Model):
 
     model_config = {
         "json_schema_extra": rules(
-            rule("(self.runtime == 'custom') == has(self.podTemplate)", "podTemplate is for runtime custom, which needs it")
+            rule(
+                "(self.runtime == 'custom') == has(self.podTemplate)",
+                "podTemplate is for runtime custom, which needs it",
+            )
         )
     }
 
