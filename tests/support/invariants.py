@@ -1,4 +1,6 @@
-"""What must hold of every status that modelops ever writes. Applied by FakeCluster to each write, and by tests to what real servers hold.
+"""What must hold of every status that modelops ever writes.
+
+FakeCluster applies it to each write; tests apply it to what real servers hold.
 
 Modelled on kstatus: a reader who knows nothing of our kinds can tell from these conditions whether an object is done,
 under way or stuck.
