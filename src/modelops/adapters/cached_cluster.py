@@ -65,13 +65,17 @@ class CachedCluster:
         with self._lock:
             return [obj for key, obj in self._objects.items() if key[0] == resource.plural]
 
+    def held(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return a cached object, or None; the API server is not asked."""
+        with self._lock:
+            return self._objects.get((resource.plural, namespace or "", name))
+
     # --- ports.Cluster -----------------------------------------------------------------------------------------
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Return an object or None; a miss is asked of the API server."""
         if resource.plural in self._watched:
-            with self._lock:
-                held = self._objects.get((resource.plural, namespace or "", name))
+            held = self.held(resource, namespace, name)
             if held is not None:
                 return held
         found = self._client.get(resource, namespace, name)

@@ -1,0 +1,171 @@
+"""The operator's composition root: reads the configuration, builds everything once, runs until told to stop.
+
+`python -m modelops.app` and operator/main.py end up here. Nothing else sees both adapters and reconcilers.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from typing import Any, Final
+
+import kopf
+from prometheus_client import CollectorRegistry
+
+from modelops import config as configuration
+from modelops.adapters.cached_cluster import CachedCluster
+from modelops.adapters.clock import SystemClock
+from modelops.adapters.cluster import KubeClient
+from modelops.adapters.git import GitMirrors
+from modelops.adapters.mlflow import MlflowRegistry
+from modelops.adapters.prometheus import Prometheus
+from modelops.api.kinds import KINDS, Kind
+from modelops.errors import ModelopsError
+from modelops.reconcile.bundle import Ports, Settings
+from modelops.reconcile.computepool import ComputePoolReconciler
+from modelops.reconcile.dataset import DatasetReconciler
+from modelops.reconcile.gitsource import GitSourceReconciler
+from modelops.reconcile.loop import Key, Loop, Outcome
+from modelops.reconcile.modelrelease import ModelReleaseReconciler
+from modelops.reconcile.trainingrun import TrainingRunReconciler
+from modelops.shell.health import Health, serve_health, serve_metrics
+from modelops.shell.registry import CHILD_LABELS, CHILDREN, build_registry, watched
+from modelops.shell.workers import Workers
+from modelops.telemetry import logging as logs
+from modelops.telemetry.metrics import OperatorMetrics
+
+_RELIST_SECONDS: Final = 600.0
+_log = logging.getLogger(__name__)
+
+
+def settings_of(config: configuration.Config) -> Settings:
+    """Return the part of the configuration that decisions depend on."""
+    return Settings(
+        mlflow_tracking_uri=config.mlflow_tracking_uri,
+        mlflow_public_url=config.mlflow_public_url or config.mlflow_tracking_uri,
+        trainer_image=config.trainer_image,
+        server_image=config.server_image,
+        gateway_name=config.gateway_name,
+        gateway_namespace=config.gateway_namespace,
+        gateway_figures=config.gateway_figures,
+        pool_fallback=config.pool_fallback,
+        workflow_service_account=config.workflow_service_account,
+    )
+
+
+def build_ports(config: configuration.Config, cluster: CachedCluster) -> Ports:
+    """Return every port with its real adapter."""
+    return Ports(
+        cluster=cluster,
+        git=GitMirrors(config.git_cache_dir, config.allowed_git_schemes),
+        registry=MlflowRegistry(config.mlflow_tracking_uri),
+        metrics=Prometheus(config.prometheus_url),
+        clock=SystemClock(),
+        settings=settings_of(config),
+    )
+
+
+def build_loops(ports: Ports) -> dict[str, Loop[Any]]:
+    """Return one loop per kind, by the kind's name."""
+    reconcilers: tuple[Any, ...] = (
+        GitSourceReconciler(),
+        DatasetReconciler(),
+        TrainingRunReconciler(),
+        ModelReleaseReconciler(),
+        ComputePoolReconciler(),
+    )
+    return {reconciler.kind.resource.kind: Loop(reconciler, ports) for reconciler in reconcilers}
+
+
+class Operator:
+    """One running operator."""
+
+    def __init__(self, config: configuration.Config, client: KubeClient) -> None:
+        self._config = config
+        self._cluster = CachedCluster(client, watched())
+        self._metrics = OperatorMetrics(CollectorRegistry())
+        self._health = Health()
+        loops = build_loops(build_ports(config, self._cluster))
+        self._workers = Workers(loops, on_outcome=self._on_outcome, on_gone=self._metrics.gone)
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        config = self._config
+        runners = [
+            await serve_health(self._health, config.listen, config.health_port),
+            await serve_metrics(self._metrics.registry, config.listen, config.metrics_port),
+        ]
+        watching = asyncio.create_task(self._watch(stopping))
+        relisting = asyncio.create_task(self._relist())
+        done, _ = await asyncio.wait(
+            {watching, relisting, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
+        )
+        if not stopping.is_set():
+            self._health.failed("a watcher ended by itself")
+            for task in done:
+                _log.error("ended by itself: %s", task.exception() if not task.cancelled() else "cancelled")
+        stopping.set()
+        relisting.cancel()
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+            await asyncio.wait_for(watching, 10)
+        await self._workers.stop()
+        for runner in runners:
+            await runner.cleanup()
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        namespaces = {"namespaces": [self._config.namespace]} if self._config.namespace else {"clusterwide": True}
+        await kopf.operator(
+            registry=build_registry(self._cluster, self._workers),
+            settings=kopf.OperatorSettings(),
+            standalone=True,
+            stop_flag=stopping,
+            **namespaces,  # type: ignore[arg-type]
+        )
+
+    async def _relist(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._prime)
+                self._health.primed()
+                for kind in KINDS:
+                    for obj in self._cluster.cached(kind.resource):
+                        self._workers.wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
+                await asyncio.sleep(_RELIST_SECONDS)
+            except ModelopsError as error:
+                _log.warning("relist: %s", error)
+                await asyncio.sleep(2)
+
+    def _prime(self) -> None:
+        for kind in KINDS:
+            self._cluster.prime(kind.resource, self._config.namespace if kind.resource.namespaced else None, None)
+        for child in CHILDREN:
+            self._cluster.prime(child, self._config.namespace, CHILD_LABELS)
+
+    def _on_outcome(self, kind: Kind, key: Key, outcome: Outcome, seconds: float) -> None:
+        self._metrics.reconciled(kind, outcome, seconds)
+        held = self._cluster.held(kind.resource, *key)
+        if held is not None:
+            self._metrics.observed(kind, held)
+
+
+def main() -> int:
+    """Run the operator; a bad configuration is one line on stderr and exit code 2."""
+    try:
+        config = configuration.load(os.environ)
+        logs.configure(config.log_format)
+        _log.info("configuration: %s", configuration.describe(config))
+        client = KubeClient.from_kubeconfig()
+    except ModelopsError as error:
+        sys.stderr.write(f"modelops: {error.message}\n")
+        return 2
+    asyncio.run(Operator(config, client).run())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The operator's configuration: one frozen model, read once from `MODELOPS_*`, in `modelops.app`.
+
+A misspelt variable is an error, because a setting that silently does nothing is worse than one that is refused.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import Field, ValidationError
+from pydantic.functional_validators import field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from modelops.errors import Stalled
+
+PREFIX: Final = "MODELOPS_"
+_OTHERS: Final = frozenset({"MODELOPS_STATE_DIR", "MODELOPS_STEP", "MODELOPS_ROOT"})
+_OTHER_PREFIXES: Final = ("MODELOPS_TEST_", "MODELOPS_GIT_")
+
+
+class Config(BaseSettings):
+    """Everything an operator can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True, env_ignore_empty=True
+    )
+
+    namespace: str | None = None
+    """Watch this namespace only; by default all."""
+    mlflow_tracking_uri: str = "http://mlflow.modelops-system.svc:5000"
+    """MLflow, as the operator and its pods reach it."""
+    mlflow_public_url: str = ""
+    """MLflow, as people reach it; by default the tracking address. Only for links."""
+    prometheus_url: str = "http://prometheus.modelops-system.svc:9090"
+    """Prometheus, which judges releases."""
+    gateway_figures: Annotated[str, Field(pattern="^envoy$")] = "envoy"
+    """How the gateway names its figures per revision."""
+    gateway_name: str = "modelops"
+    """Gateway of releases that name none."""
+    gateway_namespace: str = "modelops-system"
+    """Its namespace."""
+    trainer_image: str = "modelops-trainer:latest"
+    """Image of Workflow steps."""
+    server_image: str = "modelops-server:latest"
+    """Image of the model server."""
+    allowed_git_schemes: Annotated[tuple[str, ...], NoDecode] = ("https", "ssh")
+    """Comma-separated. http and file are for machines of one person."""
+    git_cache_dir: Path = Path("/var/cache/modelops/git")
+    """Where mirrors of repositories are kept."""
+    pool_fallback: str | None = None
+    """A ComputePool that stands in for unknown ones; the local home's `local`."""
+    workflow_service_account: str | None = None
+    """Service account of Workflow pods."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """Prometheus reads the operator's own figures here, on every address unless `listen` says otherwise."""
+    health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    """/healthz and /readyz."""
+    listen: str = "0.0.0.0"  # noqa: S104 - a pod listens on its own address
+    """Address of both ports."""
+    log_format: Annotated[str, Field(pattern="^(text|json)$")] = "text"
+    """text or json."""
+
+    @field_validator("allowed_git_schemes", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def load(environment: Mapping[str, str]) -> Config:
+    """Return the configuration of an environment.
+
+    Raises:
+        Stalled: a MODELOPS_* variable is unknown or has a bad value; one line names it.
+    """
+    known = {PREFIX + name.upper() for name in Config.model_fields}
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in known | _OTHERS or name.startswith(_OTHER_PREFIXES):
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        raise Stalled("UnknownSetting", f"unknown variable {name}" + (f"; did you mean {close[0]}?" if close else ""))
+    try:
+        return Config()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise Stalled("BadSetting", f"{name}: {first['msg']}") from error
+
+
+def describe(config: Config) -> str:
+    """Return the configuration in one line for the log. Nothing in it is secret; addresses lose their user part."""
+    parts = []
+    for name, value in config.model_dump(mode="json").items():
+        shown = str(value)
+        if "@" in shown and "://" in shown:
+            scheme, _, rest = shown.partition("://")
+            shown = f"{scheme}://…@{rest.rpartition('@')[2]}"
+        parts.append(f"{name}={shown}")
+    return " ".join(parts)
