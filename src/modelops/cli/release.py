@@ -59,7 +59,9 @@ def judge(found: dict[str, Any], version: str | None) -> tuple[str, int | None]:
     status = found.get("status", {})
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     canary, stable = status.get("canary"), status.get("stable")
-    wanted = version or (canary or stable or {}).get("version")
+    # The newest seen is the one in progress, else the last whose fate was settled: a rollback is not a success.
+    newest = canary or next(reversed(status.get("history", ())), None) or stable or {}
+    wanted = version or newest.get("version")
     if stalled := conditions.get("Stalled"):
         return f"stalled: {stalled['reason']}: {stalled['message']}", DEGRADED
     if canary and canary["version"] == wanted:
