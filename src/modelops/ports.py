@@ -49,9 +49,7 @@ class Cluster(Protocol):
         """Put `/status`, guarded by the object's resourceVersion."""
         ...
 
-    def emit(
-        self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str
-    ) -> None:
+    def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         """Record an Event about an object. Best effort: never raises."""
         ...
 
