@@ -54,7 +54,7 @@ def _watch_parent(registry: kopf.OperatorRegistry, kind: Kind, cluster: CachedCl
     resource = kind.resource
 
     @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=f"wake-{kind.singular}")
-    def wake(event: Any, **_: Any) -> None:
+    async def wake(event: Any, **_: Any) -> None:
         _take(resource, event, cluster)
         obj = event["object"]
         workers.wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
@@ -71,7 +71,7 @@ def _watch_child(registry: kopf.OperatorRegistry, resource: Resource, cluster: C
         id=f"wake-owner-of-{resource.kind.lower()}",
         labels=CHILD_LABELS,
     )
-    def wake_owner(event: Any, **_: Any) -> None:
+    async def wake_owner(event: Any, **_: Any) -> None:
         _take(resource, event, cluster)
         owner = owner_of(event["object"])
         if owner is not None:
