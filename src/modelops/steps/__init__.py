@@ -1,1 +1,1 @@
-"""What runs inside training pods."""
+"""What runs in the pods of a Workflow: prepare, train, evaluate, register."""

@@ -1,0 +1,196 @@
+"""A step's input, its files and how it fails.
+
+Used by every step and by `main`. The environment is read by `main` alone and handed in as a mapping.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from modelops.adapters.mlflow_runs import MlflowRuns, Run
+from modelops.api.v1alpha1 import dataset, trainingrun
+from modelops.api.v1alpha1.common import Model
+
+T = TypeVar("T", bound=Model)
+
+BAD_INPUT = 64
+"""Exit code: the input is wrong, a retry would fail the same way."""
+UNAVAILABLE = 75
+"""Exit code: something outside is away, a retry may succeed."""
+MAX_MESSAGE = 1024
+"""Bytes of the message file; what a pod's termination message is good for."""
+MAX_RESULT = 8192
+"""Bytes of a result; what a Workflow's output parameter is good for."""
+
+
+class BadInputError(Exception):
+    """What a user wrote or committed is wrong; the message is one line: where, what, what to do."""
+
+
+class GitInput(Model):
+    """Where the data is."""
+
+    url: str
+    commit: str
+    path: str
+    blob: str = ""
+    """The blob's object id as the operator saw it; empty when it was not known."""
+
+
+class PrepareInput(Model):
+    """`MODELOPS_STEP` of prepare."""
+
+    api_version: str
+    step: Literal["prepare"]
+    namespace: str
+    name: str
+    attempt: str
+    inputs_hash: str
+    git: GitInput
+    dataset: dataset.DatasetSpec
+
+
+class DataInput(Model):
+    """The preparation that a run trains on."""
+
+    run_id: str
+    content_digest: str
+    digest: str
+    commit: str
+
+
+class TrainingInput(Model):
+    """`MODELOPS_STEP` of train, evaluate and register."""
+
+    api_version: str
+    step: Literal["train", "evaluate", "register"]
+    namespace: str
+    name: str
+    attempt: str
+    inputs_hash: str
+    commit: str
+    data: DataInput
+    dataset: dataset.DatasetSpec
+    run: trainingrun.TrainingRunSpec
+    promoted_alias: str = "champion"
+    workflow_uid: str = ""
+    gpus: int = 0
+
+    @property
+    def experiment(self) -> str:
+        """Name of the MLflow experiment."""
+        return f"modelops/{self.namespace}/{self.name}"
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the run, and of the version it may become."""
+        return {
+            "modelops.attempt": self.attempt,
+            "modelops.inputsHash": self.inputs_hash,
+            "modelops.commit": self.commit,
+            "modelops.datasetCommit": self.data.commit,
+            "modelops.contentDigest": self.data.content_digest,
+            "modelops.datasetDigest": self.data.digest,
+            "modelops.datasetRunId": self.data.run_id,
+            "modelops.workflowUid": self.workflow_uid,
+            "modelops.namespace": self.namespace,
+            "modelops.trainingRun": self.name,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The files of a step, all below its root."""
+
+    root: Path
+
+    def path(self, absolute: str) -> Path:
+        """Return where an absolute path lies for this step."""
+        return self.root / absolute.lstrip("/")
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write `/tmp/modelops/<name>`."""
+        path = self.path(f"/tmp/modelops/{name}")  # noqa: S108  the path is the contract; pods have their own /tmp
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def write_json(self, name: str, document: Mapping[str, Any]) -> None:
+        """Write a small JSON document that becomes an output parameter.
+
+        Raises:
+            BadInputError: it is larger than a parameter may be.
+        """
+        content = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        if len(content) > MAX_RESULT:
+            raise BadInputError(
+                f"{name}: the result is {len(content)} bytes, more than {MAX_RESULT}; use fewer criteria or columns"
+            )
+        self.write(name, content)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a step works with."""
+
+    mlflow: MlflowRuns
+    outputs: Outputs
+    now: datetime
+    run_id: str = ""
+    """`MODELOPS_RUN_ID`: the run that train made."""
+    evaluation: str = ""
+    """`MODELOPS_EVALUATION`: what evaluate found, JSON."""
+
+    @property
+    def milliseconds(self) -> int:
+        """The time as MLflow has it: milliseconds since 1970."""
+        return int(self.now.timestamp() * 1000)
+
+
+def parse_prepare(text: str) -> PrepareInput:
+    """Return the input of prepare.
+
+    Raises:
+        BadInputError: it is not what this version understands.
+    """
+    return _parse(PrepareInput, text)
+
+
+def parse_training(text: str) -> TrainingInput:
+    """Return the input of train, evaluate and register.
+
+    Raises:
+        BadInputError: it is not what this version understands.
+    """
+    return _parse(TrainingInput, text)
+
+
+def _parse(model: type[T], text: str) -> T:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise BadInputError(
+            f"MODELOPS_STEP: {where}: {first['msg']} ({error.error_count()} problems); "
+            "operator and step must be of the same version"
+        ) from None
+
+
+def training_run(step: TrainingInput, context: Context) -> Run:
+    """Return the MLflow run of this attempt, which train made.
+
+    Raises:
+        BadInputError: there is none.
+    """
+    found = context.mlflow.run(context.run_id) if context.run_id else None
+    if found is None:
+        experiment = context.mlflow.experiment(step.experiment)
+        wanted = {"modelops.attempt": step.attempt, "modelops.inputsHash": step.inputs_hash}
+        found = next(iter(context.mlflow.find_runs(experiment, wanted)), None)
+    if found is None:
+        raise BadInputError(f"MLflow has no run of attempt {step.attempt}; it was deleted: start the run again")
+    return found
