@@ -73,10 +73,22 @@ def build(destination: Path) -> None:
         Path(directory, "go.mod").write_text(module)
         environment = {**os.environ, "CGO_ENABLED": "0"}
         subprocess.run(["go", "mod", "tidy", "-e"], cwd=directory, env=environment, check=True)
-        for package, program in (("go.etcd.io/etcd/server/v3", "etcd"), ("k8s.io/kubernetes/cmd/kube-apiserver", PROGRAMS[0])):
+        for package, program in (
+            ("go.etcd.io/etcd/server/v3", "etcd"),
+            ("k8s.io/kubernetes/cmd/kube-apiserver", PROGRAMS[0]),
+        ):
             if (destination / program).exists():
                 continue
-            command = ["go", "build", "-trimpath", "-ldflags", f"-s -w {stamp}", "-o", str(destination / program), package]
+            command = [
+                "go",
+                "build",
+                "-trimpath",
+                "-ldflags",
+                f"-s -w {stamp}",
+                "-o",
+                str(destination / program),
+                package,
+            ]
             subprocess.run(command, cwd=directory, env=environment, check=True)
 
 
@@ -197,7 +209,9 @@ class KubeApiServer:
 
 def kubeconfig(url: str, token: str) -> str:
     """Return the text of a kubeconfig for a server and a token."""
-    cluster = f"{{server: '{url}', insecure-skip-tls-verify: true}}" if url.startswith("https") else f"{{server: '{url}'}}"
+    cluster = (
+        f"{{server: '{url}', insecure-skip-tls-verify: true}}" if url.startswith("https") else f"{{server: '{url}'}}"
+    )
     return (
         "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
         f"clusters: [{{name: test, cluster: {cluster}}}]\n"
