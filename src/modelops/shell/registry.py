@@ -40,6 +40,9 @@ def build_registry(cluster: CachedCluster, workers: Workers) -> kopf.OperatorReg
         settings.watching.client_timeout = 300
         settings.watching.connect_timeout = 10
         settings.watching.reconnect_backoff = 0.2
+        # A stop waits for this: a Lease or a supervisor must not.
+        settings.queueing.idle_timeout = 1.0
+        settings.queueing.exit_timeout = 1.0
         settings.networking.connect_timeout = 10
         settings.networking.request_timeout = 60
 

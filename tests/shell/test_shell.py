@@ -1,0 +1,150 @@
+"""What kopf is known to do wrong, and that this shell does not: over a real API server, with kopf itself."""
+
+import threading
+from typing import Any
+
+from modelops.adapters.cluster import KubeClient
+from modelops.api.kinds import COMPUTEPOOL, DEPLOYMENT, GITSOURCE
+from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
+from tests.shell.conftest import Shell, a_pool, said, wait_for
+
+POOL = COMPUTEPOOL.resource
+
+
+def test_a_new_object_gets_a_status(shell: Shell, client: KubeClient) -> None:
+    """Login, discovery, watch, wake, reconcile and status write work together."""
+    client.create(POOL, a_pool("new"))
+
+    wait_for(lambda: said(client, "new") == "example.com/gpu")
+
+
+def test_kopf_writes_nothing_to_our_objects(shell: Shell, client: KubeClient) -> None:
+    """No annotation, no finalizer, no status of its own: only ours is on the object."""
+    client.create(POOL, a_pool("clean"))
+    wait_for(lambda: said(client, "clean"))
+
+    obj = client.get(POOL, None, "clean")
+
+    assert obj is not None
+    assert "annotations" not in obj["metadata"]
+    assert "finalizers" not in obj["metadata"]
+    assert set(obj["status"]) <= {"conditions", "observedGeneration"}
+
+
+def test_a_change_wakes_an_object_that_waits(shell: Shell, client: KubeClient) -> None:
+    """A spec change is acted on although nothing was due."""
+    client.create(POOL, a_pool("changing"))
+    wait_for(lambda: said(client, "changing") == "example.com/gpu")
+
+    client.merge_patch(POOL, None, "changing", {"spec": {"resourceName": "example.com/mig"}})
+
+    wait_for(lambda: said(client, "changing") == "example.com/mig")
+
+
+def test_one_object_is_never_reconciled_twice_at_once(shell: Shell, client: KubeClient) -> None:
+    """Ten changes during one slow pass: single flight, and the last change is the one that stands."""
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(_: object) -> None:
+        entered.set()
+        go_on.wait(10)
+
+    shell.pools.before = slow
+    client.create(POOL, a_pool("single"))
+    assert entered.wait(10)
+    for number in range(10):
+        client.merge_patch(POOL, None, "single", {"spec": {"resourceName": f"example.com/gpu-{number}"}})
+    go_on.set()
+
+    wait_for(lambda: said(client, "single") == "example.com/gpu-9")
+    assert shell.pools.peak == 1
+
+
+def test_a_slow_object_holds_up_no_other(shell: Shell, client: KubeClient) -> None:
+    """A hung pass of one object costs one thread."""
+    go_on = threading.Event()
+    shell.pools.before = lambda obj: None if obj["metadata"]["name"] != "hung" else (go_on.wait(20), None)[1]
+    client.create(POOL, a_pool("hung"))
+    wait_for(lambda: "hung" in shell.pools.runs)
+
+    client.create(POOL, a_pool("brisk"))
+
+    wait_for(lambda: said(client, "brisk"))
+    assert said(client, "hung") is None
+    go_on.set()
+    wait_for(lambda: said(client, "hung"))
+
+
+def test_our_own_status_write_comes_to_rest(shell: Shell, client: KubeClient) -> None:
+    """The event of our own write wakes one more pass, which writes nothing; then it is quiet."""
+    client.create(POOL, a_pool("quiet"))
+    wait_for(lambda: said(client, "quiet"))
+    client.create(POOL, a_pool("later"))
+    wait_for(lambda: said(client, "later"))
+
+    assert shell.pools.runs.count("quiet") <= 3
+    before = client.get(POOL, None, "quiet")
+    client.create(POOL, a_pool("still-later"))
+    wait_for(lambda: said(client, "still-later"))
+    assert client.get(POOL, None, "quiet") == before
+
+
+def test_a_deleted_object_goes_at_once_and_is_forgotten(shell: Shell, client: KubeClient) -> None:
+    """Nothing holds a deletion, and the worker ends."""
+    client.create(POOL, a_pool("leaving"))
+    wait_for(lambda: said(client, "leaving"))
+
+    client.delete(POOL, None, "leaving")
+
+    wait_for(lambda: client.get(POOL, None, "leaving") is None)
+    wait_for(lambda: "leaving" in shell.gone)
+
+
+def test_a_child_wakes_its_owner_by_its_labels(shell: Shell, client: KubeClient) -> None:
+    """A Deployment's event leads to a pass over the object named by its labels; a stranger's leads to none."""
+    sources = shell.recorders["GitSource"]
+    spec = {"url": "https://git.example.com/models.git"}
+    client.create(GITSOURCE.resource, {"metadata": {"name": "owner", "namespace": "default"}, "spec": spec})
+    try:
+        wait_for(lambda: sources.runs.count("owner") >= 2)
+        before = sources.runs.count("owner")
+        client.create(DEPLOYMENT, a_deployment("stranger", {OWNER_KIND: "GitSource", OWNER_NAME: "owner"}))
+        labels = {MANAGED_BY: MANAGER, OWNER_KIND: "GitSource", OWNER_NAME: "owner"}
+        client.create(DEPLOYMENT, a_deployment("child", labels))
+
+        wait_for(lambda: sources.runs.count("owner") > before)
+        assert [child["metadata"]["name"] for child in shell.cluster.cached(DEPLOYMENT)] == ["child"]
+    finally:
+        for name in ("child", "stranger"):
+            client.delete(DEPLOYMENT, "default", name)
+        client.delete(GITSOURCE.resource, "default", "owner")
+
+
+def a_deployment(name: str, labels: dict[str, str]) -> dict[str, Any]:
+    selector = {"app": name}
+    template = {"metadata": {"labels": selector}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    return {
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {"selector": {"matchLabels": selector}, "template": template},
+    }
+
+
+def test_a_poisoned_object_harms_no_other(shell: Shell, client: KubeClient) -> None:
+    """A bug that one object meets is said in its own status; the others go on."""
+    shell.pools.before = lambda obj: 1 / 0 if obj["metadata"]["name"] == "poison" else None
+    client.create(POOL, a_pool("poison"))
+    client.create(POOL, a_pool("healthy"))
+
+    wait_for(lambda: said(client, "healthy") == "example.com/gpu")
+    wait_for(lambda: "ZeroDivisionError" in (said(client, "poison") or ""))
+
+
+def test_objects_that_were_there_before_the_start_are_seen(client: KubeClient, shell: Shell) -> None:
+    """A restart loses nothing: a second shell sees what the first saw."""
+    client.create(POOL, a_pool("before"))
+    wait_for(lambda: said(client, "before"))
+    second = Shell(client).start()
+    try:
+        wait_for(lambda: "before" in second.pools.runs)
+    finally:
+        second.stop()
