@@ -1,0 +1,225 @@
+"""What to do about a Dataset: pin its bytes by one Workflow per set of inputs. Pure and total.
+
+no blob yet ──► Waiting        blob known ──► attempt written ──► Workflow ──► revision pinned
+                               inputs change ──► next attempt; the old revision stays until it is replaced
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from modelops.api.kinds import WORKFLOW
+from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus
+from modelops.domain import attempts, status
+from modelops.domain.plan import ConditionSpec, CreateObject, DeleteObject, EventSpec, Plan
+from modelops.workflows.render import Owner, Runtime, prepare_workflow
+
+_LOST_LIMIT: Final = 3
+"""How often the Workflow of the same inputs may vanish before a human is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where the file is, as far as it is known."""
+
+    url: str
+    commit: str
+    blob: str | None
+    """Object id of the file at that commit; None if there is no such file."""
+    path: str
+    secret: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything the decision depends on."""
+
+    owner: Owner
+    spec: DatasetSpec
+    status: DatasetStatus
+    source: DataSource | None
+    """None while the GitSource is missing or has applied nothing."""
+    waiting: str
+    """Why there is no source."""
+    workflow: Mapping[str, Any] | None
+    """The Workflow of the attempt in status."""
+    runtime: Runtime
+    command: str | None
+    """Id of an unhandled `retry` command."""
+    artifact_url: str
+    """Prefix of links to a run's artifacts."""
+    now: datetime
+
+
+def decide_dataset(seen: Observed) -> Plan:
+    """Return the plan for a Dataset."""
+    if seen.source is None:
+        return Plan(
+            seen.status,
+            (
+                *_kept_ready(seen, "DependencyNotReady", seen.waiting),
+                status.reconciling("DependencyNotReady", seen.waiting),
+            ),
+            requeue_after=timedelta(seconds=30),
+        )
+    if seen.source.blob is None:
+        message = f"{seen.source.path} does not exist at commit {seen.source.commit[:12]}; correct spec.source.git.path"
+        return Plan(seen.status, status.stalled("FileNotFound", message))
+    inputs = _inputs_hash(seen, seen.source.blob)
+    attempt = seen.status.attempt
+    if attempt is None or attempt.inputs_hash != inputs:
+        trigger = "Created" if attempt is None else "InputsChanged"
+        return _start(seen, seen.source.blob, inputs, trigger, counter=0)
+    if seen.command is not None:
+        return _start(seen, seen.source.blob, inputs, "Command", counter=_counter(seen, inputs) + 1)
+    if seen.status.revision is not None and _pinned(seen, attempt):
+        return Plan(seen.status, _good(seen.status.revision, seen.status))
+    return _follow(seen, seen.source.blob, attempt)
+
+
+def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
+    progress = attempts.progress_of(seen.workflow, attempt, seen.owner.uid)
+    new = seen.status.model_copy(update={"workflow": progress.ref or seen.status.workflow})
+    match progress.phase:
+        case "Missing":
+            if seen.status.workflow is None or not seen.status.workflow.uid:
+                workflow = _render(seen, blob, attempt)
+                return Plan(new, _working(seen, "starting"), (CreateObject(WORKFLOW, workflow),), requeue_after=_SOON)
+            lost = _counter(seen, attempt.inputs_hash) + 1
+            if lost >= _LOST_LIMIT:
+                message = f"the Workflow vanished {lost} times before it ended; see who deletes Workflows, then retry"
+                return Plan(new, (*status.stalled("WorkflowLost", message), _invalid("WorkflowLost", message)))
+            return _start(seen, blob, attempt.inputs_hash, "WorkflowLost", counter=lost)
+        case "Foreign":
+            return Plan(new, status.stalled("WorkflowNameTaken", progress.message + "; delete it"))
+        case "Running":
+            return Plan(new, _working(seen, progress.message or "checking the data"), requeue_after=_LATE)
+        case "Failed":
+            message = progress.message
+            return Plan(
+                new,
+                (*status.stalled("PreparationFailed", message), _invalid("PreparationFailed", message)),
+                events=_once(seen, EventSpec("PreparationFailed", message, "Warning")),
+            )
+        case "Succeeded":
+            return _pin(seen, new, attempt, progress.result)
+
+
+def _pin(seen: Observed, new: DatasetStatus, attempt: Attempt, text: str | None) -> Plan:
+    result = attempts.parse_result(text)
+    if isinstance(result, str):
+        return Plan(new, (*status.stalled("BadResult", result), _invalid("BadResult", result)))
+    try:
+        revision = DatasetRevision.model_validate(result)
+    except ValidationError as error:
+        message = f"the Workflow's result lacks {error.errors()[0]['loc']}; is the trainer image too old?"
+        return Plan(new, status.stalled("BadResult", message))
+    report = result.get("report")
+    pinned = new.model_copy(
+        update={
+            "revision": revision,
+            "profile": result.get("profile"),
+            "splits": result.get("splits"),
+            "quarantined": result.get("quarantined"),
+            "report": str(report) if report else f"{seen.artifact_url}{revision.run_id}",
+        }
+    )
+    event = EventSpec("Validated", f"{revision.rows} rows pinned as {revision.digest[:19]}")
+    return Plan(pinned, _good(revision, pinned), events=_once(seen, event))
+
+
+def _start(seen: Observed, blob: str, inputs: str, trigger: str, *, counter: int) -> Plan:
+    attempt = attempts.new_attempt(seen.owner.uid, inputs, trigger, counter=counter, now=seen.now)
+    update: dict[str, Any] = {"attempt": attempt, "workflow": None}
+    if seen.command is not None:
+        update["last_handled_command"] = seen.command
+    new = seen.status.model_copy(update=update)
+    actions: list[Any] = []
+    old = seen.workflow
+    if old is not None and not _ended(old):
+        meta = old["metadata"]
+        actions.append(DeleteObject(WORKFLOW, meta["namespace"], meta["name"], meta.get("uid")))
+    actions.append(CreateObject(WORKFLOW, _render(seen, blob, attempt)))
+    message = f"attempt {attempt.id}: {trigger}"
+    return Plan(new, _working(seen, message), tuple(actions), status_first=True, requeue_after=_SOON)
+
+
+def _render(seen: Observed, blob: str, attempt: Attempt) -> dict[str, Any]:
+    assert seen.source is not None
+    step = {
+        "apiVersion": API_VERSION,
+        "namespace": seen.owner.namespace,
+        "name": seen.owner.name,
+        "attempt": attempt.id,
+        "inputsHash": attempt.inputs_hash,
+        "git": {"url": seen.source.url, "commit": seen.source.commit, "path": seen.source.path, "blob": blob},
+        "dataset": _spec(seen.spec),
+    }
+    name = attempts.workflow_name("ds", seen.owner.name, attempt)
+    return prepare_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime, seen.source.secret)
+
+
+def _inputs_hash(seen: Observed, blob: str) -> str:
+    spec = _spec(seen.spec)
+    spec.pop("source")
+    return attempts.inputs_hash({"blob": blob, "spec": spec, "reader": 1})
+
+
+def _spec(spec: DatasetSpec) -> dict[str, Any]:
+    dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"suspend"})
+    return dumped
+
+
+def _counter(seen: Observed, inputs: str) -> int:
+    """Return how many attempts on these inputs went before the one in status."""
+    attempt = seen.status.attempt
+    for count in range(100):
+        candidate = attempts.new_attempt(seen.owner.uid, inputs, "", counter=count, now=seen.now)
+        if attempt is not None and candidate.id == attempt.id:
+            return count
+    return 0
+
+
+def _pinned(seen: Observed, attempt: Attempt) -> bool:
+    """Return whether the revision in status is this attempt's: its Workflow was read to the end."""
+    workflow = seen.status.workflow
+    return workflow is not None and workflow.phase == "Succeeded" and workflow.name.endswith(attempt.id)
+
+
+def _ended(workflow: Mapping[str, Any]) -> bool:
+    return (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error")
+
+
+def _good(revision: DatasetRevision, new: DatasetStatus) -> tuple[ConditionSpec, ...]:
+    parts = ", ".join(f"{count} {part}" for part, count in (new.splits or {}).items())
+    message = f"{revision.rows} rows ({parts}), {new.quarantined or 0} in quarantine"
+    return status.ready("Pinned", message), ConditionSpec("Validated", "True", "Pinned", message)
+
+
+def _working(seen: Observed, message: str) -> tuple[ConditionSpec, ...]:
+    return (*_kept_ready(seen, "Preparing", message), status.reconciling("Preparing", message))
+
+
+def _kept_ready(seen: Observed, reason: str, message: str) -> tuple[ConditionSpec, ...]:
+    """An object that is being brought up to date is not Ready; its old revision stays in status for readers."""
+    validated = [c for c in seen.status.conditions if c.type == "Validated"]
+    kept = tuple(ConditionSpec(c.type, c.status, c.reason, c.message) for c in validated)
+    return (status.not_ready(reason, message), *kept)
+
+
+def _invalid(reason: str, message: str) -> ConditionSpec:
+    return ConditionSpec("Validated", "False", reason, message)
+
+
+def _once(seen: Observed, event: EventSpec) -> tuple[EventSpec, ...]:
+    said = {(c.reason, c.message[:900]) for c in seen.status.conditions}
+    already = event.type == "Warning" and (event.reason, event.message) in said
+    return () if already else (event,)
+
+
+_SOON: Final = timedelta(seconds=5)
+_LATE: Final = timedelta(minutes=1)

@@ -1,0 +1,341 @@
+"""What to do about a TrainingRun: one Workflow per set of inputs, its result read once. Pure and total.
+
+data not pinned ──► Waiting      pool refuses ──► Admitted=False
+both there ──► inputs seen before and registered? ──► reuse that version
+               else attempt written ──► train → evaluate → register ──► Registered | CriteriaNotMet | Failed
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from modelops.api.kinds import WORKFLOW
+from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec
+from modelops.api.v1alpha1.trainingrun import (
+    AttemptRecord,
+    CriterionResult,
+    MlflowRun,
+    TrainingLineage,
+    TrainingRunSpec,
+    TrainingRunStatus,
+)
+from modelops.domain import attempts, status
+from modelops.domain.plan import Action, ConditionSpec, CreateObject, DeleteObject, EventSpec, Plan
+from modelops.domain.training.admit import Admission
+from modelops.workflows.render import Owner, Runtime, training_workflow
+
+_LOST_LIMIT: Final = 3
+_SOON: Final = timedelta(seconds=5)
+_LATE: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The pinned data a run trains on."""
+
+    spec: DatasetSpec
+    revision: DatasetRevision
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything the decision depends on."""
+
+    owner: Owner
+    spec: TrainingRunSpec
+    status: TrainingRunStatus
+    data: Data | None
+    waiting: str
+    """Why there is no data."""
+    admission: Admission
+    workflow: Mapping[str, Any] | None
+    """The Workflow of the attempt in status."""
+    runtime: Runtime
+    commit: str
+    """Commit that delivered the manifest; empty if it was applied by hand."""
+    command: str | None
+    """Id of an unhandled `retry` command."""
+    mlflow_url: str
+    now: datetime
+
+
+def decide_training(seen: Observed) -> Plan:
+    """Return the plan for a TrainingRun."""
+    if seen.data is None:
+        if _running(seen):
+            return _stop(seen, "DependencyNotReady", seen.waiting)
+        conditions = (
+            status.not_ready("DependencyNotReady", seen.waiting),
+            status.reconciling("DependencyNotReady", seen.waiting),
+        )
+        return Plan(seen.status, conditions, requeue_after=timedelta(seconds=30))
+    if not seen.admission.admitted:
+        refused = ConditionSpec("Admitted", "False", seen.admission.reason, seen.admission.message)
+        return Plan(seen.status, (*status.stalled(seen.admission.reason, seen.admission.message), refused))
+    inputs = attempts.inputs_hash(_inputs(seen.spec, seen.data))
+    attempt = seen.status.attempt
+    if attempt is None or attempt.inputs_hash != inputs:
+        known = _registered_before(seen, inputs)
+        if known is not None:
+            return _reuse(seen, known, inputs)
+        return _start(seen, seen.data, inputs, "Created" if attempt is None else _why(seen), counter=0)
+    if seen.command is not None:
+        return _start(seen, seen.data, inputs, "Command", counter=_counter(seen, inputs) + 1)
+    if record := _record_of(seen, attempt):
+        return Plan(seen.status, _settled(seen, record, seen.status))
+    return _follow(seen, seen.data, attempt)
+
+
+def _follow(seen: Observed, data: Data, attempt: Attempt) -> Plan:
+    progress = attempts.progress_of(seen.workflow, attempt, seen.owner.uid)
+    new = seen.status.model_copy(update={"workflow": progress.ref or seen.status.workflow})
+    match progress.phase:
+        case "Missing":
+            if seen.status.workflow is None or not seen.status.workflow.uid:
+                create = CreateObject(WORKFLOW, _render(seen, data, attempt))
+                return Plan(new, _working(seen, "starting"), (create,), requeue_after=_SOON)
+            lost = _counter(seen, attempt.inputs_hash) + 1
+            if lost >= _LOST_LIMIT:
+                message = f"the Workflow vanished {lost} times before it ended; see who deletes Workflows, then retry"
+                return _settle(seen, new, attempt, "Lost", message)
+            return _start(seen, data, attempt.inputs_hash, "WorkflowLost", counter=lost)
+        case "Foreign":
+            return Plan(new, status.stalled("WorkflowNameTaken", progress.message + "; delete it"))
+        case "Running":
+            done = progress.ref.progress if progress.ref else ""
+            message = progress.message or f"Workflow is running{f', {done} steps done' if done else ''}"
+            return Plan(new, _working(seen, message), requeue_after=_LATE)
+        case "Failed":
+            return _settle(seen, new, attempt, "Failed", progress.message)
+        case "Succeeded":
+            return _read(seen, data, new, attempt, progress.result)
+
+
+def _read(seen: Observed, data: Data, new: TrainingRunStatus, attempt: Attempt, text: str | None) -> Plan:
+    result = attempts.parse_result(text)
+    if isinstance(result, str):
+        return _settle(seen, new, attempt, "Failed", result)
+    try:
+        criteria = tuple(CriterionResult.model_validate(entry) for entry in result.get("criteria") or ())
+        metrics = {str(name): float(value) for name, value in (result.get("metrics") or {}).items()}
+        run_id, passed = str(result["runId"]), result["passed"] is True
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        return _settle(seen, new, attempt, "Failed", f"the Workflow's result is not as agreed: {error}"[:500])
+    experiment = str(result.get("experimentId", ""))
+    looks = seen.status.test_looks if _same_data(seen, data) else 0
+    url = f"{seen.mlflow_url}/#/experiments/{experiment}/runs/{run_id}"
+    lineage = TrainingLineage(
+        commit=seen.commit,
+        dataset_commit=data.revision.commit,
+        content_digest=data.revision.content_digest,
+        dataset_digest=data.revision.digest,
+        workflow_uid=new.workflow.uid if new.workflow else "",
+        run_id=run_id,
+    )
+    update: dict[str, Any] = {
+        "mlflow": MlflowRun(experiment_id=experiment, run_id=run_id, url=url),
+        "metrics": metrics,
+        "criteria": criteria,
+        "test_looks": looks + 1,
+        "lineage": lineage,
+    }
+    if not passed:
+        failed = "; ".join(f"{c.criterion}: {_figure(c.value)}" for c in criteria if not c.passed)
+        message = f"not met: {failed}" if failed else str(result.get("message") or "criteria not met")
+        return _settle(seen, new.model_copy(update=update), attempt, "CriteriaNotMet", message)
+    version = str(result.get("modelVersion"))
+    update |= {"model_version": version, "artifact_digest": result.get("artifactDigest")}
+    met = "; ".join(f"{c.criterion}: {_figure(c.value)}" for c in criteria)
+    message = f"{seen.spec.model.name} version {version}" + (f", {met}" if met else "")
+    return _settle(seen, new.model_copy(update=update), attempt, "Registered", message, version=version)
+
+
+def _settle(
+    seen: Observed,
+    new: TrainingRunStatus,
+    attempt: Attempt,
+    outcome: str,
+    message: str,
+    *,
+    version: str | None = None,
+) -> Plan:
+    record = AttemptRecord(
+        id=attempt.id,
+        trigger=attempt.trigger,
+        inputs_hash=attempt.inputs_hash,
+        outcome=outcome,
+        model_version=version,
+        message=message[:900],
+        started_at=attempt.started_at,
+        finished_at=seen.now,
+    )
+    settled = new.model_copy(update={"history": (*new.history, record)[-10:]})
+    event = EventSpec(outcome, record.message, "Normal" if outcome == "Registered" else "Warning")
+    return Plan(settled, _settled(seen, record, settled), events=(event,))
+
+
+def _settled(seen: Observed, record: AttemptRecord, new: TrainingRunStatus) -> tuple[ConditionSpec, ...]:
+    admitted = ConditionSpec("Admitted", "True", seen.admission.reason, seen.admission.message)
+    if record.outcome == "Registered":
+        return (
+            status.ready("Registered", record.message),
+            ConditionSpec("Succeeded", "True", "Registered", record.message),
+            ConditionSpec("Registered", "True", "Registered", f"version {new.model_version}"),
+            admitted,
+        )
+    finished = "True" if record.outcome == "CriteriaNotMet" else "False"
+    return (
+        *status.stalled(record.outcome, record.message),
+        ConditionSpec("Succeeded", finished, record.outcome, record.message),
+        ConditionSpec("Registered", "False", record.outcome, record.message),
+        admitted,
+    )
+
+
+def _start(seen: Observed, data: Data, inputs: str, trigger: str, *, counter: int) -> Plan:
+    attempt = attempts.new_attempt(seen.owner.uid, inputs, trigger, counter=counter, now=seen.now)
+    update: dict[str, Any] = {"attempt": attempt, "workflow": None}
+    if seen.command is not None:
+        update["last_handled_command"] = seen.command
+    old = seen.status.attempt
+    if _running(seen) and old is not None:
+        update["history"] = (*seen.status.history, _superseded(seen, old))[-10:]
+    new = seen.status.model_copy(update=update)
+    actions: tuple[Action, ...] = (*_ending(seen), CreateObject(WORKFLOW, _render(seen, data, attempt)))
+    message = f"attempt {attempt.id}: {trigger}"
+    return Plan(new, _working(seen, message), actions, status_first=True, requeue_after=_SOON)
+
+
+def _stop(seen: Observed, reason: str, message: str) -> Plan:
+    """End a Workflow whose inputs are gone; the attempt stays on record as superseded."""
+    attempt = seen.status.attempt
+    assert attempt is not None
+    history = (*seen.status.history, _superseded(seen, attempt))[-10:]
+    new = seen.status.model_copy(update={"attempt": None, "workflow": None, "history": history})
+    conditions = (status.not_ready(reason, message), status.reconciling(reason, message))
+    return Plan(new, conditions, _ending(seen), requeue_after=timedelta(seconds=30))
+
+
+def _reuse(seen: Observed, known: AttemptRecord, inputs: str) -> Plan:
+    """The same inputs were trained and registered before: that version is this run's again, nothing is trained."""
+    attempt = Attempt(id=known.id, trigger="Reused", inputs_hash=inputs, started_at=seen.now)
+    record = known.model_copy(update={"trigger": "Reused", "finished_at": seen.now, "started_at": seen.now})
+    new = seen.status.model_copy(
+        update={
+            "attempt": attempt,
+            "workflow": None,
+            "model_version": known.model_version,
+            "history": (*seen.status.history, record)[-10:],
+        }
+    )
+    event = EventSpec("Registered", f"same inputs as before: version {known.model_version} is used again")
+    return Plan(new, _settled(seen, record, new), _ending(seen), events=(event,))
+
+
+def _ending(seen: Observed) -> tuple[Action, ...]:
+    if seen.workflow is None or _ended(seen.workflow):
+        return ()
+    meta = seen.workflow["metadata"]
+    return (DeleteObject(WORKFLOW, meta["namespace"], meta["name"], meta.get("uid")),)
+
+
+def _superseded(seen: Observed, attempt: Attempt) -> AttemptRecord:
+    return AttemptRecord(
+        id=attempt.id,
+        trigger=attempt.trigger,
+        inputs_hash=attempt.inputs_hash,
+        outcome="Superseded",
+        message="its inputs changed before it ended",
+        started_at=attempt.started_at,
+        finished_at=seen.now,
+    )
+
+
+def _render(seen: Observed, data: Data, attempt: Attempt) -> dict[str, Any]:
+    step = {
+        "apiVersion": API_VERSION,
+        "namespace": seen.owner.namespace,
+        "name": seen.owner.name,
+        "attempt": attempt.id,
+        "inputsHash": attempt.inputs_hash,
+        "commit": seen.commit,
+        "data": {
+            "runId": data.revision.run_id,
+            "contentDigest": data.revision.content_digest,
+            "digest": data.revision.digest,
+            "commit": data.revision.commit,
+        },
+        "dataset": data.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"suspend"}),
+        "run": seen.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"suspend", "compute"}),
+        "promotedAlias": "champion",
+        "gpus": seen.admission.gpus,
+    }
+    name = attempts.workflow_name("tr", seen.owner.name, attempt)
+    return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime)
+
+
+def _inputs(spec: TrainingRunSpec, data: Data) -> dict[str, Any]:
+    """Return what a model is made of; compute, suspend and names of objects are not part of it."""
+    made_of = spec.model_dump(
+        mode="json", by_alias=True, exclude_none=True, exclude={"suspend", "compute", "dataset_ref"}
+    )
+    return made_of | {"data": data.revision.digest, "trainerVersion": 1}
+
+
+def _why(seen: Observed) -> str:
+    lineage = seen.status.lineage
+    moved = lineage is not None and seen.data is not None and lineage.dataset_digest != seen.data.revision.digest
+    return "DataChanged" if moved else "SpecChanged"
+
+
+def _registered_before(seen: Observed, inputs: str) -> AttemptRecord | None:
+    for record in reversed(seen.status.history):
+        if record.inputs_hash == inputs and record.outcome == "Registered":
+            return record
+    return None
+
+
+def _record_of(seen: Observed, attempt: Attempt) -> AttemptRecord | None:
+    for record in reversed(seen.status.history):
+        if record.id == attempt.id and record.outcome != "Superseded":
+            return record
+    return None
+
+
+def _running(seen: Observed) -> bool:
+    attempt = seen.status.attempt
+    return attempt is not None and _record_of(seen, attempt) is None
+
+
+def _ended(workflow: Mapping[str, Any]) -> bool:
+    return (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error")
+
+
+def _same_data(seen: Observed, data: Data) -> bool:
+    lineage = seen.status.lineage
+    return lineage is not None and lineage.dataset_digest == data.revision.digest
+
+
+def _counter(seen: Observed, inputs: str) -> int:
+    attempt = seen.status.attempt
+    for count in range(100):
+        candidate = attempts.new_attempt(seen.owner.uid, inputs, "", counter=count, now=seen.now)
+        if attempt is not None and candidate.id == attempt.id:
+            return count
+    return 0
+
+
+def _working(seen: Observed, message: str) -> tuple[ConditionSpec, ...]:
+    return (
+        status.not_ready("Running", message),
+        status.reconciling("Running", message),
+        ConditionSpec("Admitted", "True", seen.admission.reason, seen.admission.message),
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "no value" if value is None else f"{value:.4g}"

@@ -1,0 +1,71 @@
+"""Observes Datasets: the GitSource, the file's blob, the Workflow of the attempt."""
+
+from typing import Any
+
+from modelops.api.kinds import DATASET, GITSOURCE, SECRET, WORKFLOW, Kind
+from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
+from modelops.api.v1alpha1.gitsource import GitSourceSpec
+from modelops.domain import attempts
+from modelops.domain.dataset.decide import DataSource, Observed, decide_dataset
+from modelops.domain.plan import Plan
+from modelops.ports import GitRemote
+from modelops.reconcile.bundle import Ports
+from modelops.reconcile.dependents import source_of
+from modelops.reconcile.wiring import credentials, owner_of_object, retry_command, runtime_of
+
+
+class DatasetReconciler:
+    """The Dataset's part of the loop."""
+
+    @property
+    def kind(self) -> Kind:
+        """Dataset."""
+        return DATASET
+
+    def observe(self, obj: dict[str, Any], ports: Ports) -> Observed:
+        """Read the GitSource's last applied commit, the file's object id there, and the current Workflow."""
+        spec = DatasetSpec.model_validate(obj["spec"])
+        current = DatasetStatus.model_validate(obj.get("status") or {})
+        owner = owner_of_object(obj)
+        source, waiting = _source(obj, spec, ports)
+        workflow = None
+        if current.attempt is not None:
+            name = attempts.workflow_name("ds", owner.name, current.attempt)
+            workflow = ports.cluster.get(WORKFLOW, owner.namespace, name)
+        settings = ports.settings
+        return Observed(
+            owner=owner,
+            spec=spec,
+            status=current,
+            source=source,
+            waiting=waiting,
+            workflow=workflow,
+            runtime=runtime_of(settings),
+            command=retry_command(obj, current),
+            artifact_url=f"{settings.mlflow_public_url or settings.mlflow_tracking_uri}/#/runs/",
+            now=ports.clock.now(),
+        )
+
+    def decide(self, observed: Observed) -> Plan:
+        """Decide."""
+        return decide_dataset(observed)
+
+
+def _source(obj: dict[str, Any], spec: DatasetSpec, ports: Ports) -> tuple[DataSource | None, str]:
+    namespace = obj["metadata"]["namespace"]
+    name = source_of(obj)
+    if name is None:
+        return None, "no GitSource delivered this Dataset; name one in spec.source.git.sourceRef"
+    found = ports.cluster.get(GITSOURCE.resource, namespace, name)
+    if found is None:
+        return None, f"there is no GitSource {name} in namespace {namespace}"
+    status = found.get("status") or {}
+    revision = status.get("lastAttemptedRevision") or status.get("lastAppliedRevision")
+    if not revision:
+        return None, f"GitSource {name} has not fetched anything yet"
+    commit = str(revision).rpartition(":")[2]
+    git = GitSourceSpec.model_validate(found["spec"])
+    secret = git.secret_ref.name if git.secret_ref else None
+    remote = GitRemote(git.url, credentials(ports.cluster.get(SECRET, namespace, secret)) if secret else None)
+    blob = ports.git.blob(remote, commit, spec.source.git.path)
+    return DataSource(git.url, commit, blob.oid if blob else None, spec.source.git.path, secret), ""

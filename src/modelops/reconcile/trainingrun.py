@@ -1,0 +1,88 @@
+"""Observes TrainingRuns: the Dataset's pinned revision, the pool, the Workflow of the attempt."""
+
+from typing import Any
+
+from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW, Kind
+from modelops.api.labels import APPLIED_COMMIT
+from modelops.api.v1alpha1.computepool import ComputePoolSpec
+from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
+from modelops.api.v1alpha1.trainingrun import Compute, TrainingRunSpec, TrainingRunStatus
+from modelops.domain import attempts
+from modelops.domain.plan import Plan
+from modelops.domain.training.admit import admit
+from modelops.domain.training.decide import Data, Observed, decide_training
+from modelops.reconcile.bundle import Ports
+from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of
+from modelops.workflows.render import Runtime
+
+
+class TrainingRunReconciler:
+    """The TrainingRun's part of the loop."""
+
+    @property
+    def kind(self) -> Kind:
+        """TrainingRun."""
+        return TRAININGRUN
+
+    def observe(self, obj: dict[str, Any], ports: Ports) -> Observed:
+        """Read the Dataset, the pools that matter, and the current Workflow."""
+        spec = TrainingRunSpec.model_validate(obj["spec"])
+        current = TrainingRunStatus.model_validate(obj.get("status") or {})
+        owner = owner_of_object(obj)
+        data, waiting = _data(spec, owner.namespace, ports)
+        admission = admit(
+            spec.compute, _pools(spec.compute, ports), owner.namespace, fallback=ports.settings.pool_fallback
+        )
+        workflow = None
+        if current.attempt is not None:
+            name = attempts.workflow_name("tr", owner.name, current.attempt)
+            workflow = ports.cluster.get(WORKFLOW, owner.namespace, name)
+        base = runtime_of(ports.settings)
+        return Observed(
+            owner=owner,
+            spec=spec,
+            status=current,
+            data=data,
+            waiting=waiting,
+            admission=admission,
+            workflow=workflow,
+            runtime=Runtime(
+                base.image,
+                base.mlflow_tracking_uri,
+                base.service_account,
+                timeout=admission.timeout,
+                retries=admission.retries,
+                gpus=admission.gpus,
+                pool=admission.pool,
+            ),
+            commit=(obj["metadata"].get("annotations") or {}).get(APPLIED_COMMIT, ""),
+            command=retry_command(obj, current),
+            mlflow_url=ports.settings.mlflow_public_url or ports.settings.mlflow_tracking_uri,
+            now=ports.clock.now(),
+        )
+
+    def decide(self, observed: Observed) -> Plan:
+        """Decide."""
+        return decide_training(observed)
+
+
+def _data(spec: TrainingRunSpec, namespace: str, ports: Ports) -> tuple[Data | None, str]:
+    name = spec.dataset_ref.name
+    found = ports.cluster.get(DATASET.resource, namespace, name)
+    if found is None:
+        return None, f"there is no Dataset {name} in namespace {namespace}"
+    status = DatasetStatus.model_validate(found.get("status") or {})
+    ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
+    generation = found["metadata"].get("generation", 0)
+    if ready is None or ready.observed_generation != generation or status.revision is None:
+        return None, f"Dataset {name} is not pinned yet"
+    if ready.status != "True":
+        return None, f"Dataset {name} is not ready: {ready.reason}: {ready.message}"
+    return Data(DatasetSpec.model_validate(found["spec"]), status.revision), ""
+
+
+def _pools(compute: Compute, ports: Ports) -> dict[str, ComputePoolSpec]:
+    if compute.pool is None:
+        return {}
+    pools = ports.cluster.list(COMPUTEPOOL.resource, None)
+    return {pool["metadata"]["name"]: ComputePoolSpec.model_validate(pool["spec"]) for pool in pools}

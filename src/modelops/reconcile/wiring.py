@@ -1,0 +1,49 @@
+"""Small readings that several observers share: owner, runtime, credentials, commands."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from modelops.api.labels import COMMAND
+from modelops.api.v1alpha1.common import Status
+from modelops.reconcile.bundle import Settings
+from modelops.workflows.render import Owner, Runtime
+
+
+def owner_of_object(obj: Mapping[str, Any]) -> Owner:
+    """Return an object as the owner of what is made for it."""
+    meta = obj["metadata"]
+    return Owner(obj["apiVersion"], obj["kind"], meta["name"], meta.get("namespace") or "", meta.get("uid", ""))
+
+
+def runtime_of(settings: Settings) -> Runtime:
+    """Return what the configuration says of Workflow pods."""
+    return Runtime(settings.trainer_image, settings.mlflow_tracking_uri, settings.workflow_service_account)
+
+
+def credentials(secret: Mapping[str, Any] | None) -> dict[str, bytes] | None:
+    """Return a Secret's data, decoded; None if there is no Secret."""
+    if secret is None:
+        return None
+    return {key: base64.b64decode(value) for key, value in (secret.get("data") or {}).items()}
+
+
+def command_of(obj: Mapping[str, Any], status: Status) -> dict[str, Any] | None:
+    """Return the command that was not handled yet, or None; what is not JSON is no command."""
+    text = (obj["metadata"].get("annotations") or {}).get(COMMAND)
+    if not text or len(text) > 4096:
+        return None
+    try:
+        command = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(command, dict) or not isinstance(command.get("id"), str):
+        return None
+    return None if command["id"] == status.last_handled_command else command
+
+
+def retry_command(obj: Mapping[str, Any], status: Status) -> str | None:
+    """Return the id of an unhandled `retry` command."""
+    command = command_of(obj, status)
+    return str(command["id"]) if command is not None and command.get("verb") == "retry" else None

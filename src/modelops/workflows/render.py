@@ -1,0 +1,235 @@
+"""Argo Workflows for Datasets and TrainingRuns, from typed fields. Pure.
+
+User text enters a Workflow in exactly one place, the MODELOPS_STEP environment variable, as JSON in which `{{` cannot
+occur; so nothing a user writes is ever expanded by Argo as a template.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from modelops.api.kinds import WORKFLOW
+from modelops.api.labels import ATTEMPT, INPUTS_HASH, MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
+from modelops.api.v1alpha1.computepool import ComputePoolSpec
+
+RESULT_PATH: Final = "/tmp/modelops/result.json"  # noqa: S108 - inside the step's own container
+EVALUATION_PATH: Final = "/tmp/modelops/evaluation.json"  # noqa: S108
+MESSAGE_PATH: Final = "/tmp/modelops/message"  # noqa: S108
+_KEPT: Final = 24 * 3600
+_RETRY: Final = "lastRetry.status == 'Error' or (lastRetry.exitCode != '64' and lastRetry.exitCode != '0')"
+"""Bad input (64) is not tried again; a lost or evicted pod (Error, or killed) is."""
+_GIT_ENV: Final = (
+    ("MODELOPS_GIT_USERNAME", "username"),
+    ("MODELOPS_GIT_PASSWORD", "password"),
+    ("MODELOPS_GIT_IDENTITY", "identity"),
+    ("MODELOPS_GIT_KNOWN_HOSTS", "known_hosts"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The object a Workflow belongs to."""
+
+    api_version: str
+    kind: str
+    name: str
+    namespace: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the operator's configuration and the run's compute say."""
+
+    image: str
+    mlflow_tracking_uri: str
+    service_account: str | None = None
+    timeout: timedelta = timedelta(hours=2)
+    retries: int = 2
+    gpus: int = 0
+    pool: ComputePoolSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One step: its inputs come from earlier steps' outputs."""
+
+    name: str
+    outputs: Mapping[str, str]
+    """Output parameter → path in the container."""
+    inputs: Mapping[str, tuple[str, str]]
+    """Input parameter → (earlier step, its output parameter)."""
+
+
+_PREPARE: Final = (_Task("prepare", {"result": RESULT_PATH}, {}),)
+_TRAIN: Final = (
+    _Task("train", {"run-id": "/tmp/modelops/run-id"}, {}),  # noqa: S108
+    _Task("evaluate", {"evaluation": EVALUATION_PATH}, {"run-id": ("train", "run-id")}),
+    _Task(
+        "register",
+        {"result": RESULT_PATH},
+        {"run-id": ("train", "run-id"), "evaluation": ("evaluate", "evaluation")},
+    ),
+)
+
+
+def prepare_workflow(
+    owner: Owner,
+    name: str,
+    attempt: str,
+    inputs_hash: str,
+    step: Mapping[str, Any],
+    runtime: Runtime,
+    secret: str | None,
+) -> dict[str, Any]:
+    """Return the Workflow that checks, splits and pins a Dataset.
+
+    Args:
+        owner: the Dataset.
+        name: of the Workflow, derived from the attempt.
+        attempt: id of the attempt.
+        inputs_hash: of the attempt's inputs.
+        step: content of MODELOPS_STEP without `step`.
+        runtime: image, addresses, limits.
+        secret: the Secret with git credentials, if any.
+    """
+    return _workflow(owner, name, attempt, inputs_hash, step, runtime, _PREPARE, secret)
+
+
+def training_workflow(
+    owner: Owner, name: str, attempt: str, inputs_hash: str, step: Mapping[str, Any], runtime: Runtime
+) -> dict[str, Any]:
+    """Return the Workflow train → evaluate → register of a TrainingRun; arguments as in `prepare_workflow`."""
+    return _workflow(owner, name, attempt, inputs_hash, step, runtime, _TRAIN, None)
+
+
+def _workflow(
+    owner: Owner,
+    name: str,
+    attempt: str,
+    inputs_hash: str,
+    step: Mapping[str, Any],
+    runtime: Runtime,
+    tasks: Sequence[_Task],
+    secret: str | None,
+) -> dict[str, Any]:
+    labels = {MANAGED_BY: MANAGER, OWNER_KIND: owner.kind, OWNER_NAME: owner.name, ATTEMPT: attempt}
+    pool = runtime.pool or ComputePoolSpec()
+    pod_labels = labels | ({"kueue.x-k8s.io/queue-name": pool.queue_name} if pool.queue_name else {})
+    spec: dict[str, Any] = {
+        "entrypoint": "main",
+        "activeDeadlineSeconds": int(runtime.timeout.total_seconds()),
+        "ttlStrategy": {"secondsAfterCompletion": _KEPT},
+        "podGC": {"strategy": "OnWorkflowSuccess"},
+        "podMetadata": {"labels": pod_labels},
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "templates": [
+            {"name": "main", "dag": {"tasks": [_dag_task(task, tasks, index) for index, task in enumerate(tasks)]}},
+            *(_template(task, step, runtime, secret) for task in tasks),
+        ],
+    }
+    if runtime.service_account:
+        spec["serviceAccountName"] = runtime.service_account
+    if pool.priority_class_name:
+        spec["podPriorityClassName"] = pool.priority_class_name
+    if pool.node_selector:
+        spec["nodeSelector"] = dict(pool.node_selector)
+    if pool.tolerations:
+        spec["tolerations"] = [
+            toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in pool.tolerations
+        ]
+    if pool.runtime_class_name:
+        # Argo's templates have no field for it; the patch holds nothing but this DNS label from the pool.
+        spec["podSpecPatch"] = json.dumps({"runtimeClassName": pool.runtime_class_name})
+    return {
+        "apiVersion": WORKFLOW.api_version,
+        "kind": WORKFLOW.kind,
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            "labels": labels,
+            "annotations": {INPUTS_HASH: inputs_hash},
+            "ownerReferences": [
+                {
+                    "apiVersion": owner.api_version,
+                    "kind": owner.kind,
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def _dag_task(task: _Task, tasks: Sequence[_Task], index: int) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"name": task.name, "template": task.name}
+    if index:
+        rendered["dependencies"] = [tasks[index - 1].name]
+    if task.inputs:
+        rendered["arguments"] = {
+            "parameters": [
+                {"name": name, "value": f"{{{{tasks.{source}.outputs.parameters.{output}}}}}"}
+                for name, (source, output) in task.inputs.items()
+            ]
+        }
+    return rendered
+
+
+def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
+    env: list[dict[str, Any]] = [
+        {"name": "MODELOPS_STEP", "value": step_json({**step, "step": task.name})},
+        {"name": "MLFLOW_TRACKING_URI", "value": runtime.mlflow_tracking_uri},
+        {"name": "MODELOPS_WORKFLOW_UID", "value": "{{workflow.uid}}"},
+    ]
+    env += [
+        {"name": f"MODELOPS_{name.upper().replace('-', '_')}", "value": f"{{{{inputs.parameters.{name}}}}}"}
+        for name in task.inputs
+    ]
+    if secret and task.name == "prepare":
+        env += [
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+            for variable, key in _GIT_ENV
+        ]
+    container: dict[str, Any] = {
+        "image": runtime.image,
+        "command": ["modelops-step", task.name],
+        "env": env,
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+        "terminationMessagePath": MESSAGE_PATH,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    if task.name == "train" and runtime.gpus:
+        pool = runtime.pool or ComputePoolSpec()
+        container["resources"] = {"limits": {pool.resource_name: runtime.gpus}}
+    template: dict[str, Any] = {
+        "name": task.name,
+        "container": container,
+        "outputs": {"parameters": [{"name": name, "valueFrom": {"path": path}} for name, path in task.outputs.items()]},
+        "retryStrategy": {
+            "limit": str(runtime.retries),
+            "retryPolicy": "Always",
+            "expression": _RETRY,
+            "backoff": {"duration": "5s", "factor": "2", "maxDuration": "5m"},
+        },
+    }
+    if task.inputs:
+        template["inputs"] = {"parameters": [{"name": name} for name in task.inputs]}
+    return template
+
+
+def step_json(step: Mapping[str, Any]) -> str:
+    """Return a step's input as JSON in which Argo finds no template tag.
+
+    `{{` can occur in JSON only inside strings, where the escape means the same character.
+    """
+    return json.dumps(step, separators=(",", ":"), sort_keys=True).replace("{{", "\\u007b\\u007b")
