@@ -194,7 +194,13 @@ class MlflowRuns:
 
     def version_by_alias(self, model: str, alias: str) -> Version | None:
         """Return the version that an alias points at, or None."""
-        found = self._get("registered-models/alias", {"name": model, "alias": alias}, absent_is_none=True)
+        try:
+            found = self._get("registered-models/alias", {"name": model, "alias": alias}, absent_is_none=True)
+        except Stalled as refused:
+            # An absent alias of a model that exists is a 400 to MLflow, told apart by its words only.
+            if "not found" not in refused.message:
+                raise
+            found = None
         return None if found is None else _version(found["model_version"])
 
     def create_version(self, model: str, run: Run, path: str, tags: Mapping[str, str]) -> Version:
