@@ -1,6 +1,7 @@
 """What an HTTP request asks for, parsed: the path into a target, the body into an object, the query into options."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,15 @@ JSON_PATCH = "application/json-patch+json"
 APPLY = "application/apply-patch+yaml"
 _OPTIONS = {"POST": "CreateOptions", "PUT": "UpdateOptions", "DELETE": "DeleteOptions"}
 _TRUE = frozenset({"1", "true", "True", "TRUE", "t"})
+
+
+class _KubernetesYaml(yaml.CSafeLoader):
+    """YAML as kubectl reads it: `1e-4` is a number."""
+
+
+_KubernetesYaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ async def read_body(request: web.Request, accepted: tuple[str, ...]) -> Any:
     except ValueError as error:
         if kind in {YAML, APPLY}:
             try:
-                return yaml.load(raw, Loader=yaml.CSafeLoader)  # noqa: S506 - CSafeLoader is the safe loader
+                return yaml.load(raw, Loader=_KubernetesYaml)  # noqa: S506 - it is a safe loader
             except yaml.YAMLError as refused:
                 raise answers.bad_request(f"the body is not YAML: {refused}") from refused
         raise answers.bad_request(f"the object provided is unrecognized (must be of type JSON): {error}") from error

@@ -19,6 +19,9 @@ from modelops.localhome.apiserver.resources import Key
 HISTORY = 20_000
 """Changes that a watch can be resumed from."""
 
+_FIRST = 100
+"""A new file's version: small numbers, as clients make them up, are too old from the start."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -69,7 +72,7 @@ class Store:
                 " PRIMARY KEY (grp, plural, namespace, name)) WITHOUT ROWID"
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER)")
-            self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, 1)")
+            self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, ?)", (_FIRST,))
             self._db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             raise StoreLocked(str(path)) from error
