@@ -84,7 +84,9 @@ def _generator(example: str) -> ModuleType:
     if example not in EXAMPLES:
         msg = f"{example!r} is not an example; use one of {', '.join(EXAMPLES)}"
         raise ValueError(msg)
-    spec = importlib.util.spec_from_file_location(f"example_{example.replace('-', '_')}", HERE / example / "generate.py")
+    spec = importlib.util.spec_from_file_location(
+        f"example_{example.replace('-', '_')}", HERE / example / "generate.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

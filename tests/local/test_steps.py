@@ -137,7 +137,7 @@ def test_run_that_misses_its_criteria_is_tagged_and_not_registered(step, prepare
     [
         pytest.param(
             {
-                "hyperparameters": {"hidden": [8], "epochs": 5, "learningRate": 10.0},
+                "hyperparameters": {"hidden": [64] * 12, "epochs": 20, "learningRate": 10.0},
                 "prepare": {"drop": ["id"], "scale": "none"},
             },
             "the loss is not a number",

@@ -14,6 +14,9 @@ import torch
 from modelops.api.v1alpha1 import trainingrun
 
 
+_BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
+
+
 class DivergedError(ValueError):
     """The loss stopped being a number; the message is one line and says what to do."""
 
@@ -72,9 +75,7 @@ def train_mlp(
     device = torch.device("cuda" if gpus > 0 and torch.cuda.is_available() else "cpu")
     network = _network(train.features, hyperparameters, classes or 1).to(device)
     loss_of = _loss(train.targets, classes, class_weights=class_weights, device=device)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=hyperparameters.learning_rate, weight_decay=hyperparameters.weight_decay
-    )
+    optimizer = AdamW(list(network.parameters()), hyperparameters.learning_rate, hyperparameters.weight_decay)
     features, targets = _tensors(train, device)
     seen = _tensors(validation, device)
     shuffle = torch.Generator().manual_seed(hyperparameters.seed)
@@ -86,7 +87,7 @@ def train_mlp(
         total = torch.zeros((), device=device)
         for rows in torch.randperm(len(features), generator=shuffle).split(hyperparameters.batch_size):
             batch = rows.to(device)
-            optimizer.zero_grad(set_to_none=True)
+            network.zero_grad(set_to_none=True)
             loss = loss_of(network(features[batch]), targets[batch])
             loss.backward()
             optimizer.step()
@@ -106,6 +107,34 @@ def train_mlp(
         elif number - best_epoch >= hyperparameters.patience:
             break
     return Fit(_named(best_state), tuple(epochs), best_epoch, str(device))
+
+
+class AdamW:
+    """AdamW (Loshchilov and Hutter, 2019), step for step what torch.optim's does.
+
+    Making the first optimizer of torch.optim imports torch's compiler, which takes longer than training a small model.
+    """
+
+    def __init__(self, parameters: Sequence[torch.Tensor], learning_rate: float, weight_decay: float) -> None:
+        self._parameters = list(parameters)
+        self._rate, self._decay = learning_rate, weight_decay
+        self._means = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._steps = 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter against its gradient."""
+        self._steps += 1
+        correction = math.sqrt(1 - _BETA2**self._steps)
+        size = self._rate / (1 - _BETA1**self._steps)
+        for parameter, mean, square in zip(self._parameters, self._means, self._squares, strict=True):
+            gradient = parameter.grad
+            assert gradient is not None
+            parameter.mul_(1 - self._rate * self._decay)
+            mean.lerp_(gradient, 1 - _BETA1)
+            square.mul_(_BETA2).addcmul_(gradient, gradient, value=1 - _BETA2)
+            parameter.addcdiv_(mean, (square.sqrt() / correction).add_(_EPSILON), value=-size)
 
 
 def _network(features: np.ndarray, hyperparameters: trainingrun.Hyperparameters, outputs: int) -> torch.nn.Sequential:

@@ -10,6 +10,8 @@ from modelops.steps.context import BadInputError, GitInput, Outputs
 
 MAX_BYTES = 512 << 20
 """Of one file; larger data does not belong into git."""
+SCHEMES = ("https", "ssh", "http", "file")
+"""Which of them a repository may use was the operator's to decide, before it started this step."""
 _CREDENTIALS = {
     "MODELOPS_GIT_USERNAME": "username",
     "MODELOPS_GIT_PASSWORD": "password",
@@ -32,7 +34,7 @@ def fetch_source(source: GitInput, outputs: Outputs, environment: Mapping[str, s
 
         credentials = {key: environment[name].encode() for name, key in _CREDENTIALS.items() if environment.get(name)}
         mirrors = outputs.path("/tmp/modelops-git")  # noqa: S108  the path is below the step's own root
-        git = adapter.GitMirrors(mirrors, allowed_schemes=("https", "ssh", "http", "file"))
+        git = adapter.GitMirrors(mirrors, SCHEMES)
         return read_file(git, GitRemote(source.url, credentials or None), source)
 
     return fetch
