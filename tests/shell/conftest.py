@@ -91,7 +91,6 @@ class Shell:
         await kopf.operator(
             registry=registry, standalone=True, clusterwide=True, stop_flag=self._stop, ready_flag=self._ready
         )
-        await self.workers.stop()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:

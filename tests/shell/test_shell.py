@@ -1,6 +1,7 @@
 """What kopf is known to do wrong, and that this shell does not: over a real API server, with kopf itself."""
 
 import threading
+import time
 from typing import Any
 
 from modelops.adapters.cluster import KubeClient
@@ -148,3 +149,15 @@ def test_objects_that_were_there_before_the_start_are_seen(client: KubeClient, s
         wait_for(lambda: "before" in second.pools.runs)
     finally:
         second.stop()
+
+
+def test_a_stop_takes_less_than_three_seconds(client: KubeClient, shell: Shell) -> None:
+    """A successor must not wait for it; objects that sleep and objects that work do not hold it up."""
+    second = Shell(client).start()
+    client.create(POOL, a_pool("sleeping"))
+    wait_for(lambda: "sleeping" in second.pools.runs)
+    begun = time.monotonic()
+
+    second.stop()
+
+    assert time.monotonic() - begun < 3

@@ -36,6 +36,7 @@ def _lines(target: Target, release: dict[str, Any], traced: dict[str, str]) -> l
     share = 100 - int(status.get("weight", 0))
     path, repository = _data_file(target, release)
     version, run = traced.get("version", ""), traced.get("runId", "")
+    shown = f"git show {traced.get('commit', '')}" + (f"  # in {repository}" if repository else "")
     links = [
         (
             "traffic",
@@ -53,7 +54,7 @@ def _lines(target: Target, release: dict[str, Any], traced: dict[str, str]) -> l
         ),
         ("contract", traced.get("datasetDigest", ""), "tag modelops.datasetDigest of that run"),
         ("data commit", traced.get("datasetCommit", ""), ""),
-        ("commit", traced.get("commit", ""), f"git show {traced.get('commit', '')}" + (f"  # {repository}" if repository else "")),
+        ("commit", traced.get("commit", ""), shown),
     ]  # fmt: skip
     width = max(len(name) for name, _, _ in links)
     lines = []

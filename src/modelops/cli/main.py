@@ -10,6 +10,7 @@ import sys
 from typing import Final
 
 import click
+from typing_extensions import override
 
 from modelops.errors import ModelopsError
 
@@ -28,10 +29,12 @@ _VERBS: Final[dict[str, tuple[str, str, str]]] = {
 class _Verbs(click.Group):
     """Loads a verb's module when it is asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _VERBS:
             return None
         module, attribute, _ = _VERBS[cmd_name]
@@ -47,6 +50,7 @@ class _Verbs(click.Group):
         command: click.Command = getattr(loaded, attribute)
         return command
 
+    @override
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -56,7 +60,8 @@ class _Verbs(click.Group):
             ctx.fail(f"there is no verb {args[0]!r}{hint}")
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, _, text) in _VERBS.items()])
 

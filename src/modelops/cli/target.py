@@ -48,6 +48,7 @@ def target_options(function: _F) -> _F:
     @click.pass_context
     def wrapped(
         ctx: click.Context,
+        /,
         *args: Any,
         namespace: str | None,
         context: str | None,

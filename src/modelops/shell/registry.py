@@ -46,6 +46,11 @@ def build_registry(cluster: CachedCluster, workers: Workers) -> kopf.OperatorReg
         settings.networking.connect_timeout = 10
         settings.networking.request_timeout = 60
 
+    @kopf.on.cleanup(registry=registry, id="stop-workers")
+    async def stop_workers(**_: Any) -> None:
+        # kopf waits 5 seconds for tasks that it does not know; these are ended before it counts them.
+        await workers.stop()
+
     for kind in KINDS:
         _watch_parent(registry, kind, cluster, workers)
     for child in CHILDREN:
