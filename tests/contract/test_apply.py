@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - wire data and sentences of the list stand in one line
 """Contract: server-side apply and the bookkeeping of field managers."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - wire data and sentences of the list stand in one line
 """Contract: the built-in kinds, as far as modelops uses them."""
 
 import base64

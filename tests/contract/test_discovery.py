@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - wire data and sentences of the list stand in one line
 """Contract: health, version, discovery, OpenAPI."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - wire data and sentences of the list stand in one line
 """The written list of what the API does is the list of these tests. `python -m tests.contract.test_listing` writes it."""
 
 import ast

@@ -1,9 +1,11 @@
-"""What our server does beyond a kube-apiserver alone: cascades, namespaces, guards, surviving a kill; and its clients."""
+"""What our server does beyond a kube-apiserver alone: cascades, guards, surviving a kill; and its clients."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -141,16 +143,9 @@ def test_kubectl(kubectl) -> None:
     assert "unchanged" in kubectl("apply", "-f", "-", given=GITSOURCE)
     assert "configured" in kubectl("apply", "-f", "-", given=GITSOURCE.replace("1m", "2m"))
     assert "serverside-applied" in kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", given=GITSOURCE)
-    condition = '{"type":"Ready","status":"True","reason":"Synced","message":"all of it","observedGeneration":2,"lastTransitionTime":"2030-01-01T00:00:00Z"}'
-    kubectl(
-        "patch",
-        "gitsource",
-        "pricing",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        f'{{"status":{{"conditions":[{condition}]}}}}',
-    )
+    condition = {"type": "Ready", "status": "True", "reason": "Synced", "message": "all of it", "observedGeneration": 3}
+    status = {"status": {"conditions": [condition | {"lastTransitionTime": "2030-01-01T00:00:00Z"}]}}
+    kubectl("patch", "gitsource", "pricing", "--subresource=status", "--type=merge", "-p", json.dumps(status))
     assert "condition met" in kubectl("wait", "--for=condition=Ready", "gitsource/pricing", "--timeout=10s")
     head, row = kubectl("get", "gitsources", "-o", "wide").splitlines()[:2]
     assert head.split() == ["NAME", "READY", "REASON", "REVISION", "AGE", "STATUS"]
@@ -165,3 +160,57 @@ def test_kubectl(kubectl) -> None:
     )
     assert "deleted" in kubectl("delete", "gitsource", "pricing", "--timeout=10s")
     assert "NotFound" in kubectl("get", "gitsource", "pricing", code=1)
+
+
+OPERATOR = """
+import kopf
+
+@kopf.on.event("widgets")
+def seen(**_):
+    pass
+
+@kopf.daemon("widgets", id="tell")
+async def tell(spec, patch, stopped, **_):
+    patch.status["phase"] = f"size {spec['size']}"
+
+@kopf.on.delete("widgets", id="bye")
+def bye(**_):
+    pass
+
+@kopf.on.update("widgets", field="spec.size", id="again")
+def again(spec, patch, **_):
+    patch.status["phase"] = f"size {spec['size']}"
+"""
+
+
+def test_kopf(tmp_path: Path) -> None:
+    """An unchanged kopf operator finds its kinds, handles objects, writes status, and lets go of what is deleted."""
+    server = LocalApiServer(tmp_path / "state", CRDS).start()
+    script = tmp_path / "operator_under_test.py"
+    script.write_text(OPERATOR)
+    environment = {**os.environ, "KUBECONFIG": str(server.kubeconfig)}
+    log = (tmp_path / "log").open("w")
+    command = [sys.executable, "-m", "kopf", "run", "--all-namespaces", "--standalone", str(script)]
+    operator = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        api = Api(server.url, server.token, "default")
+        for index in range(5):
+            api.create(f"w{index}", size=index + 1)
+
+        def told(size: int) -> bool:
+            return all(
+                api.get(f"w{index}").body.get("status", {}).get("phase") == f"size {index + size}" for index in range(5)
+            )
+
+        eventually(lambda: told(1), (tmp_path / "log").read_text)
+        for index in range(5):
+            api.patch(f"w{index}", {"spec": {"size": index + 11}})
+        eventually(lambda: told(11), (tmp_path / "log").read_text)
+        assert api.get("w0").body["metadata"]["finalizers"]
+        api.call("DELETE", api.path("widgets"))
+        eventually(lambda: not api.call("GET", api.path("widgets")).body["items"], (tmp_path / "log").read_text)
+    finally:
+        operator.terminate()
+        operator.wait(15)
+        log.close()
+        server.stop()

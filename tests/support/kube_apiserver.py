@@ -20,13 +20,39 @@ from pathlib import Path
 VERSION = "1.34.4"
 ETCD = "3.6.4"
 PROGRAMS = ("kube-apiserver", "etcd")
-STAGING = (
-    "api apiextensions-apiserver apimachinery apiserver cli-runtime client-go cloud-provider cluster-bootstrap"
-    " code-generator component-base component-helpers controller-manager cri-api cri-client csi-translation-lib"
-    " dynamic-resource-allocation endpointslice externaljwt kms kube-aggregator kube-controller-manager kube-proxy"
-    " kube-scheduler kubectl kubelet metrics mount-utils pod-security-admission sample-apiserver sample-cli-plugin"
-    " sample-controller"
-).split()
+STAGING = [
+    "api",
+    "apiextensions-apiserver",
+    "apimachinery",
+    "apiserver",
+    "cli-runtime",
+    "client-go",
+    "cloud-provider",
+    "cluster-bootstrap",
+    "code-generator",
+    "component-base",
+    "component-helpers",
+    "controller-manager",
+    "cri-api",
+    "cri-client",
+    "csi-translation-lib",
+    "dynamic-resource-allocation",
+    "endpointslice",
+    "externaljwt",
+    "kms",
+    "kube-aggregator",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+    "metrics",
+    "mount-utils",
+    "pod-security-admission",
+    "sample-apiserver",
+    "sample-cli-plugin",
+    "sample-controller",
+]
 
 
 def cache() -> Path:
@@ -171,7 +197,7 @@ class KubeApiServer:
             self.processes.append(subprocess.Popen([path, *arguments], stdout=log, stderr=log))
 
     def _wait(self, deadline: float) -> None:
-        trusting = ssl._create_unverified_context()  # noqa: S323 - its certificate is its own, on loopback
+        trusting = ssl._create_unverified_context()
         waiting = time.monotonic() < deadline
         while waiting:
             if any(process.poll() is not None for process in self.processes):

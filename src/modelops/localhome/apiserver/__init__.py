@@ -1,1 +1,1 @@
-"""A Kubernetes-shaped API server over SQLite for a machine without a cluster; docs/reference/local-api.md lists what it does."""
+"""A Kubernetes-shaped API server over SQLite for a machine without a cluster (docs/reference/local-api.md)."""

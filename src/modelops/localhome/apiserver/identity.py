@@ -1,6 +1,6 @@
 """Who the server is and who may ask it: its certificate, its token, and the kubeconfig that carries both.
 
-kubectl sends a token over TLS only, so that the server speaks nothing else; the certificate is its own and signs itself.
+kubectl sends a token over TLS only, so the server speaks nothing else; the certificate is its own and signs itself.
 Every file is made once, readable by its owner alone.
 """
 

@@ -11,7 +11,15 @@ from modelops.localhome.apiserver.resources import ResourceType
 from modelops.localhome.apiserver.store import Stored
 
 SERVER_SIDE = frozenset(
-    "uid creationTimestamp resourceVersion generation deletionTimestamp deletionGracePeriodSeconds selfLink".split()
+    [
+        "uid",
+        "creationTimestamp",
+        "resourceVersion",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+    ]
 )
 """Metadata that only the server sets."""
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -23,6 +31,10 @@ _SUBDOMAIN_MESSAGE = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and"
     " end with an alphanumeric character (e.g. 'example.com', regex used for validation is"
     r" '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+_VALUE_MESSAGE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end"
+    " with an alphanumeric character"
 )
 _LABEL_MESSAGE = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with"
@@ -129,11 +141,7 @@ def errors(kind: ResourceType, obj: Obj, old: Obj | None) -> list[FieldError]:
                 _bad("metadata.labels", label, "name part must consist of alphanumeric characters, '-', '_' or '.'")
             )
         if isinstance(value, str) and (len(value) > 63 or not _VALUE.fullmatch(value)):
-            told = (
-                "must be no more than 63 bytes"
-                if len(value) > 63
-                else "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-            )
+            told = "must be no more than 63 bytes" if len(value) > 63 else _VALUE_MESSAGE
             found.append(_bad("metadata.labels", value, told))
     annotations = meta.get("annotations") or {}
     if sum(len(key) + len(str(value)) for key, value in annotations.items()) > _ANNOTATIONS:

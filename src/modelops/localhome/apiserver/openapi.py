@@ -1,4 +1,4 @@
-"""OpenAPI v3 documents: what `kubectl explain` reads, and where `kubectl apply` learns that the server validates fields. Pure."""
+"""OpenAPI v3 documents, for `kubectl explain`, and for `kubectl apply` to learn that the server validates. Pure."""
 
 import hashlib
 from collections.abc import Mapping

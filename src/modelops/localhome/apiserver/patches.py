@@ -107,7 +107,8 @@ def _operate(document: Any, operation: Obj) -> Any:
             origin = _pointer(operation["from"])
             value = _find(document, origin)
             return _add(_remove(document, origin), path, value)
-    raise ValueError(verb)
+        case _:
+            raise ValueError(verb)
 
 
 def _pointer(text: str) -> list[str]:

@@ -12,14 +12,38 @@ from typing import Any
 
 import celpy
 from celpy import celtypes
+from celpy.adapter import json_to_cel
+from celpy.celparser import CELParseError
+from celpy.evaluation import CELEvalError
 
 from modelops.localhome.apiserver.answers import FieldError, Obj, go_value
 from modelops.localhome.apiserver.structural import ANYTHING, INT_OR_STRING, METADATA, PRESERVE, child
-from modelops.localhome.apiserver.validation import ABSENT, items_by_key, item_key, list_keys
+from modelops.localhome.apiserver.validation import ABSENT, item_key, items_by_key, list_keys
 
 _RESERVED = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void"
-    " while".split()
+    [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 _RULES = "x-kubernetes-validations"
 _BELOW = "x-modelops-rules-below"
@@ -59,7 +83,7 @@ def problems(schema: Mapping[str, Any], path: str = "spec") -> Iterator[str]:
     for rule in schema.get(_RULES) or ():
         try:
             _program(rule["rule"])
-        except celpy.CELParseError as error:
+        except CELParseError as error:
             yield f"{path}.{_RULES}: {rule['rule']!r} does not parse: {str(error).splitlines()[0]}"
     for name, below in (schema.get("properties") or {}).items():
         yield from problems(below, f"{path}.{name}")
@@ -130,7 +154,7 @@ def _evaluate(rule: Obj, activation: dict[str, Any], value: Any, path: str) -> F
         message = rule.get("message") or f"failed rule: {rule['rule'].strip()}"
         if rule.get("messageExpression"):
             message = str(_program(rule["messageExpression"]).evaluate(activation)) or message
-    except celpy.CELEvalError as error:
+    except CELEvalError as error:
         message = f"rule {rule['rule']!r} could not be evaluated: {error.args[0] if error.args else error}"
     reason = rule.get("reason") if rule.get("reason") in _REASONS else "FieldValueInvalid"
     where = path + rule.get("fieldPath", "")
@@ -153,7 +177,7 @@ def escaped(name: str) -> str:
 def typed(value: Any, schema: Mapping[str, Any]) -> Any:
     """Return a JSON value as the CEL value of its schema's type."""
     if isinstance(value, bool) or value is None:
-        return celpy.json_to_cel(value)
+        return json_to_cel(value)
     if isinstance(value, dict):
         declared = bool(schema.get("properties"))
         members: dict[Any, Any] = {}
@@ -175,4 +199,6 @@ def typed(value: Any, schema: Mapping[str, Any]) -> Any:
             return celtypes.TimestampType(value)
         case "duration":
             return celtypes.DurationType(value)
+        case _:
+            pass
     return celtypes.StringType(value)

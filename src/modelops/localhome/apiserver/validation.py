@@ -188,12 +188,10 @@ def _array(value: Sequence[Any], schema: Mapping[str, Any], path: str, old: Any)
 
 def list_keys(schema: Mapping[str, Any]) -> tuple[str, ...] | None:
     """Return the keys of a map list, ("",) for a set, None for an atomic list."""
-    match schema.get("x-kubernetes-list-type"):
-        case "map":
-            return tuple(schema["x-kubernetes-list-map-keys"])
-        case "set":
-            return ("",)
-    return None
+    listed = schema.get("x-kubernetes-list-type")
+    if listed == "map":
+        return tuple(schema["x-kubernetes-list-map-keys"])
+    return ("",) if listed == "set" else None
 
 
 def item_key(item: Any, keys: Sequence[str]) -> bytes:
