@@ -42,7 +42,15 @@ class Waiting(ModelopsError):
 
 
 class Stalled(ModelopsError):
-    """The input is wrong; nothing changes until a human changes it."""
+    """The input is wrong; nothing changes until a human changes it.
+
+    Args:
+        retry_after: look again after this, where the change may happen out of our sight (in git, say).
+    """
+
+    def __init__(self, reason: str, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(reason, message)
+        self.retry_after = retry_after
 
 
 class Conflict(ModelopsError):

@@ -88,3 +88,5 @@ class Plan:
     """Look again after this; None waits for an event."""
     status_first: bool = False
     """Write the status before acting: for what must be on record before it happens (an attempt)."""
+    status_before: Status | None = None
+    """Written before acting instead of `status`: what must be on record even if acting fails halfway (an inventory)."""

@@ -120,6 +120,9 @@ class Loop(Generic[_O]):
         plan = self._reconciler.decide(observed)
         if plan.status_first:
             obj = self._write(obj, plan.status, plan.conditions)
+        elif plan.status_before is not None:
+            kept = [_spec(condition) for condition in self._status(obj).conditions]
+            obj = self._write(obj, plan.status_before, kept or [statuses.reconciling("Progressing", "acting")])
         act(plan.actions, self._ports)
         self._write(obj, plan.status, plan.conditions)
         self._emit(obj, plan.events)
@@ -152,8 +155,8 @@ class Loop(Generic[_O]):
 
     def _delay(self, key: Key, error: ModelopsError) -> timedelta | None:
         match error:
-            case Stalled():
-                return None
+            case Stalled(retry_after=after):
+                return after
             case Waiting(delay=delay):
                 return delay
             case Transient(retry_after=after) if after is not None:

@@ -1,0 +1,1 @@
+"""Decisions about GitSources: apply, inventory, prune."""

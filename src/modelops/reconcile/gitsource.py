@@ -1,0 +1,104 @@
+"""Observes GitSources: fetches, reads the manifests, looks up the live objects."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from modelops.api.kinds import GITSOURCE, SECRET, Kind
+from modelops.api.labels import CONFIRM_PRUNE
+from modelops.api.manifest import MAX_BYTES, Manifest, Problem, read
+from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus
+from modelops.domain.gitsync.decide import Observed, decide_gitsync
+from modelops.domain.gitsync.desired import ALLOWED, Wanted, desired
+from modelops.domain.plan import Plan
+from modelops.errors import Stalled, Waiting
+from modelops.ports import GitBlob, GitRemote
+from modelops.reconcile.bundle import Ports
+from modelops.reconcile.wiring import credentials
+
+_MAX_TOTAL: Final = 32 * 1024 * 1024
+_ENDINGS: Final = (".yaml", ".yml", ".json")
+_KUSTOMIZATION: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+
+class GitSourceReconciler:
+    """The GitSource's part of the loop."""
+
+    @property
+    def kind(self) -> Kind:
+        """GitSource."""
+        return GITSOURCE
+
+    def observe(self, obj: dict[str, Any], ports: Ports) -> Observed:
+        """Fetch what the ref names, read every manifest below the path, and the live objects they are about."""
+        meta = obj["metadata"]
+        spec = GitSourceSpec.model_validate(obj["spec"])
+        current = GitSourceStatus.model_validate(obj.get("status") or {})
+        remote = GitRemote(spec.url, _secret(spec, meta["namespace"], ports))
+        try:
+            commit = ports.git.fetch(remote, branch=spec.ref.branch, tag=spec.ref.tag, commit=spec.ref.commit)
+            blobs = ports.git.tree(remote, commit, spec.path)
+            manifests, problems, files = _manifests(remote, blobs, ports)
+        except Stalled as error:
+            # What is wrong may be mended in git, where no watch looks.
+            raise Stalled(error.reason, error.message, retry_after=spec.interval) from error
+        wanted, refused = desired(manifests, meta["name"], meta["namespace"], commit)
+        return Observed(
+            name=meta["name"],
+            namespace=meta["namespace"],
+            spec=spec,
+            status=current,
+            commit=commit,
+            wanted=wanted,
+            problems=[*problems, *refused],
+            files=files,
+            live=_live(wanted, current, meta["namespace"], ports),
+            confirmed=(meta.get("annotations") or {}).get(CONFIRM_PRUNE, ""),
+            now=ports.clock.now(),
+        )
+
+    def decide(self, observed: Observed) -> Plan:
+        """Decide."""
+        return decide_gitsync(observed)
+
+
+def _secret(spec: GitSourceSpec, namespace: str, ports: Ports) -> dict[str, bytes] | None:
+    if spec.secret_ref is None:
+        return None
+    found = ports.cluster.get(SECRET, namespace, spec.secret_ref.name)
+    if found is None:
+        raise Waiting("SecretNotFound", f"there is no Secret {spec.secret_ref.name} in namespace {namespace}")
+    return credentials(found)
+
+
+def _manifests(remote: GitRemote, blobs: Sequence[GitBlob], ports: Ports) -> tuple[list[Manifest], list[Problem], int]:
+    manifests: list[Manifest] = []
+    problems: list[Problem] = []
+    files = [blob for blob in blobs if blob.path.endswith(_ENDINGS)]
+    if sum(blob.size for blob in files) > _MAX_TOTAL:
+        raise Stalled("TooLarge", f"the manifests have more than {_MAX_TOTAL} bytes; name a smaller spec.path")
+    for blob in files:
+        if blob.path.rpartition("/")[2] in _KUSTOMIZATION:
+            problems.append(Problem(blob.path, 1, "", "", "kustomizations are not supported; commit plain manifests"))
+        elif blob.size > MAX_BYTES:
+            problems.append(
+                Problem(blob.path, 0, "", "", f"the file has {blob.size} bytes, at most {MAX_BYTES} are read")
+            )
+        else:
+            found, wrong = read(ports.git.read(remote, blob, limit=MAX_BYTES), blob.path)
+            manifests += found
+            problems += wrong
+    return manifests, problems, len(files)
+
+
+def _live(
+    wanted: Sequence[Wanted], current: GitSourceStatus, namespace: str, ports: Ports
+) -> dict[tuple[str, str], dict[str, Any]]:
+    keys = {(item.resource.api_version, item.resource.kind, item.obj["metadata"]["name"]) for item in wanted}
+    keys |= {(entry.api_version, entry.kind, entry.name) for entry in current.inventory}
+    live = {}
+    for api_version, kind, name in keys:
+        resource = ALLOWED.get((api_version, kind))
+        found = ports.cluster.get(resource, namespace, name) if resource else None
+        if found is not None:
+            live[kind, name] = found
+    return live
