@@ -116,5 +116,5 @@ def _git(path: Path, *arguments: str) -> str:
 
 if __name__ == "__main__":
     make_repository(sys.argv[1], Path(sys.argv[2]))
-    for version in SUBJECTS:
-        print(commit_version(Path(sys.argv[2]), version, example=sys.argv[1]), SUBJECTS[version])  # noqa: T201
+    for version, subject in SUBJECTS.items():
+        print(commit_version(Path(sys.argv[2]), version, example=sys.argv[1]), subject)  # noqa: T201

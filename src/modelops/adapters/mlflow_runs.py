@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import urllib3
+from typing_extensions import override
 
 from modelops.errors import Stalled, Transient
 
@@ -66,6 +67,7 @@ class Credentials:
     password: str = ""
     token: str = ""
 
+    @override
     def __repr__(self) -> str:
         return "Credentials(…)"
 
@@ -259,7 +261,7 @@ class MlflowRuns:
             "Content-Type": "application/json" if method == "POST" else "application/octet-stream",
         }
         try:
-            response = self._http.request(method, url, body=body, fields=fields, headers=headers)  # type: ignore[arg-type]
+            response = self._http.request(method, url, body=body, fields=fields, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             raise Transient(
                 "MlflowUnavailable", f"MLflow at {self._base} does not answer ({type(error).__name__}); is it running?"

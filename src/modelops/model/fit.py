@@ -39,7 +39,7 @@ def fit_preparation(
         if name == data.target:
             raise FitError(f"prepare.drop: {name!r} is the target; remove it from the list")
     declared = {column.name: column for column in data.schema_.columns}
-    fitted = []
+    fitted: list[tabular.Column] = []
     for name, cells in columns.items():
         if name == data.target or name in prepare.drop:
             continue

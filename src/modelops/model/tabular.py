@@ -158,7 +158,9 @@ class Preparation:
             raise InputError(f"preparation.json is of format {document.get('format')!r}; this code reads {FORMAT!r}")
         columns: list[Column] = []
         for entry in document["columns"]:
-            fields = {key: tuple(value) if key == "values" else value for key, value in entry.items() if key != "kind"}
+            fields: dict[str, Any] = {
+                key: tuple(value) if key == "values" else value for key, value in entry.items() if key != "kind"
+            }
             columns.append(Numeric(**fields) if entry["kind"] == "numeric" else Categorical(**fields))
         target = dict(document["target"])
         return cls(document["task"], Target(**{**target, "classes": tuple(target["classes"])}), columns)
@@ -244,7 +246,7 @@ def _cells(columns: Mapping[str, Any], column: Column, rows: int) -> Sequence[An
         if not column.nullable:
             raise InputError(f"column {column.name!r} is required; send it with every row")
         return [None] * rows
-    return np.asarray(values, dtype=object).reshape(rows).tolist()  # type: ignore[no-any-return]
+    return np.asarray(values, dtype=object).reshape(rows).tolist()
 
 
 def _number(column: Numeric, cell: object) -> float:
@@ -368,7 +370,9 @@ class _PyFunc:
 
         del params
         frame = pd.DataFrame(model_input)
-        columns = {str(name): frame[name].to_numpy(dtype=object, na_value=None) for name in frame.columns}
+        columns = {
+            str(name): frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in frame.columns
+        }
         answer = self._model.predict_columns(columns)
         result: dict[str, Any] = {"prediction": answer.prediction}
         if answer.probabilities is not None:

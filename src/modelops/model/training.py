@@ -13,7 +13,8 @@ import torch
 
 from modelops.api.v1alpha1 import trainingrun
 
-
+_SMALL = 1_000_000
+"""Parameters; below, a second thread costs more than it does."""
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -78,6 +79,8 @@ def train_mlp(
     optimizer = AdamW(list(network.parameters()), hyperparameters.learning_rate, hyperparameters.weight_decay)
     features, targets = _tensors(train, device)
     seen = _tensors(validation, device)
+    if device.type == "cpu" and sum(parameter.numel() for parameter in network.parameters()) < _SMALL:
+        torch.set_num_threads(1)
     shuffle = torch.Generator().manual_seed(hyperparameters.seed)
     epochs: list[Epoch] = []
     best, best_state = math.inf, {}
@@ -85,7 +88,8 @@ def train_mlp(
     for number in range(hyperparameters.epochs):
         network.train()
         total = torch.zeros((), device=device)
-        for rows in torch.randperm(len(features), generator=shuffle).split(hyperparameters.batch_size):
+        order = torch.randperm(len(features), generator=shuffle)
+        for rows in torch.split(order, hyperparameters.batch_size):
             batch = rows.to(device)
             network.zero_grad(set_to_none=True)
             loss = loss_of(network(features[batch]), targets[batch])

@@ -47,8 +47,8 @@ def check_cells(frame: pd.DataFrame, schema: dataset.TableSchema, typing: Sequen
             checks.append(pa.Check.ge(column.min))
         if column.max is not None:
             checks.append(pa.Check.le(column.max))
-        if column.values is not None:
-            checks.append(pa.Check.isin(column.values))
+        if (allowed := column.values) is not None:  # noqa: PD011  not a DataFrame
+            checks.append(pa.Check.isin(allowed))
         columns[column.name] = pa.Column(checks=checks, nullable=column.nullable)
     try:
         with warnings.catch_warnings():
@@ -147,7 +147,7 @@ def _table_problems(rows: pd.DataFrame, spec: dataset.DatasetSpec) -> Any:
         else:
             repeated = rows.duplicated(subset=list(spec.checks.unique))
             if repeated.any():
-                first = rows.loc[repeated.idxmax(), list(spec.checks.unique)].tolist()
+                first = rows.loc[repeated, list(spec.checks.unique)].iloc[0].tolist()
                 yield f"checks.unique: {int(repeated.sum())} rows repeat {list(spec.checks.unique)}, first {first}"
     if rows[spec.target].nunique() < 2:
         yield f"target {spec.target!r} has the same value in every row; there is nothing to learn"

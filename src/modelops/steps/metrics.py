@@ -72,7 +72,7 @@ class Scored:
         """Return per row whether it counts as right; bool, shape [N]. For within_percent and accuracy_score."""
         if metric == "within_percent":
             assert percent is not None
-            return np.abs(self.prediction.prediction - self.truth) <= percent / 100 * np.abs(self.truth)
+            return np.asarray(np.abs(self.prediction.prediction - self.truth) <= percent / 100 * np.abs(self.truth))
         return np.asarray(self.prediction.prediction == self.truth)
 
 

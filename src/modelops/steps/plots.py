@@ -97,5 +97,6 @@ def _label(setter: Any, text: str, **style: Any) -> None:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

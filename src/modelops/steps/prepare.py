@@ -19,9 +19,9 @@ from modelops.adapters.mlflow_runs import Metric, Run
 from modelops.api.v1alpha1 import dataset
 from modelops.model.digest import canonical_json
 from modelops.steps import contract, profile, split, table
-from modelops.steps.context import Context, PrepareInput
+from modelops.steps.context import BadInputError, Context, PrepareInput
 
-_ARROW = {"float": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_()}
+_ARROW: dict[str, pa.DataType] = {"float": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_()}
 MAX_PLOTS = 12
 
 
@@ -93,7 +93,7 @@ def prepare_table(content: bytes, path: str, spec: dataset.DatasetSpec) -> Prepa
     raw = table.read_csv(content, path, spec.schema_)
     if spec.target not in raw.frame.columns:
         message = f"spec.target: {path} has no column {spec.target!r}; correct the name or add it to the schema"
-        raise contract.BadInputError(message)
+        raise BadInputError(message)
     frame, typing = table.typed_columns(raw, spec.schema_)
     violations = contract.check_cells(frame, spec.schema_, typing)
     checked = contract.check_table(raw.frame, frame, spec, violations, path)
@@ -117,11 +117,12 @@ def parquet_bytes(rows: pd.DataFrame, spec: dataset.DatasetSpec | None) -> bytes
     types = {column.name: column.type for column in spec.schema_.columns} if spec else {}
     arrays = {}
     for name in rows.columns:
-        kind = _ARROW.get(types.get(name, ""), pa.string())
+        kind: pa.DataType = _ARROW.get(types.get(name, ""), pa.string())
         values = rows[name]
         if not types and values.dtype.kind in "iu":
             kind = pa.int64()
-        arrays[name] = pa.array(values.astype(object).where(values.notna(), None).tolist(), type=kind)
+        cells: list[Any] = values.astype(object).where(values.notna(), None).tolist()
+        arrays[name] = pa.array(cells, type=kind)
     buffer = io.BytesIO()
     parquet.write_table(pa.table(arrays), buffer, compression="zstd", version="2.6")
     return buffer.getvalue()
