@@ -106,10 +106,10 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
                 events=_once(seen, EventSpec("PreparationFailed", message, "Warning")),
             )
         case "Succeeded":
-            return _pin(seen, new, attempt, progress.result)
+            return _pin(seen, new, progress.result)
 
 
-def _pin(seen: Observed, new: DatasetStatus, attempt: Attempt, text: str | None) -> Plan:
+def _pin(seen: Observed, new: DatasetStatus, text: str | None) -> Plan:
     result = attempts.parse_result(text)
     if isinstance(result, str):
         return Plan(new, (*status.stalled("BadResult", result), _invalid("BadResult", result)))

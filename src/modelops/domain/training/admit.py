@@ -34,31 +34,41 @@ def admit(compute: Compute, pools: Mapping[str, ComputePoolSpec], namespace: str
     """
     granted: dict[str, Any] = {"gpus": compute.gpus, "timeout": compute.timeout, "retries": compute.retries}
     if compute.pool is None:
-        return Admission(admitted=True, reason="Admitted", "no pool asked for", **granted)
+        return Admission(admitted=True, reason="Admitted", message="no pool asked for", **granted)
     pool, note = pools.get(compute.pool), f"pool {compute.pool}"
     if pool is None and fallback is not None and fallback in pools:
         ignored = f", {compute.gpus} GPUs ignored" if compute.gpus else ""
-        return Admission(
-            True,
-            "PoolFallback",
-            f"pool {compute.pool} is unknown here; runs on {fallback}{ignored}",
-            pool=pools[fallback],
-            **(granted | {"gpus": 0}),
-        )
+        message = f"{note} is unknown here; runs on {fallback}{ignored}"
+        granted["gpus"] = 0
+        return Admission(admitted=True, reason="PoolFallback", message=message, pool=pools[fallback], **granted)
     if pool is None:
         known = ", ".join(sorted(pools)) or "none"
-        return Admission(admitted=False, reason="PoolNotFound", f"there is no ComputePool {compute.pool!r}; there is: {known}")
+        return _refused("PoolNotFound", f"there is no ComputePool {compute.pool!r}; there is: {known}")
     if pool.suspend:
-        return Admission(admitted=False, reason="PoolSuspended", f"{note} is suspended by its owners")
+        return _refused("PoolSuspended", f"{note} is suspended by its owners")
     if pool.namespaces and namespace not in pool.namespaces:
-        return Admission(admitted=False, reason="PoolForbidden", f"{note} does not allow namespace {namespace}; ask its owners")
+        return _refused("PoolForbidden", f"{note} does not allow namespace {namespace}; ask its owners")
     ceilings = pool.max_per_run
-    for name, asked, ceiling, shown in (
-        ("gpus", compute.gpus, ceilings.gpus, str),
-        ("timeout", compute.timeout, ceilings.timeout, format_duration),
-        ("retries", compute.retries, ceilings.retries, str),
-    ):
-        if ceiling is not None and asked > ceiling:  # type: ignore[operator]
-            message = f"spec.compute.{name} is {shown(asked)}, {note} allows {shown(ceiling)}"  # type: ignore[operator]
-            return Admission(admitted=False, reason="CeilingExceeded", message)
-    return Admission(admitted=True, reason="Admitted", note, pool=pool, **granted)
+    exceeded = (
+        _over("gpus", compute.gpus, ceilings.gpus)
+        or _over("retries", compute.retries, ceilings.retries)
+        or _over_time(compute.timeout, ceilings.timeout)
+    )
+    if exceeded:
+        return _refused("CeilingExceeded", f"{exceeded} of {note}")
+    return Admission(admitted=True, reason="Admitted", message=note, pool=pool, **granted)
+
+
+def _refused(reason: str, message: str) -> Admission:
+    return Admission(admitted=False, reason=reason, message=message)
+
+
+def _over(field: str, asked: int, ceiling: int | None) -> str:
+    over = ceiling is not None and asked > ceiling
+    return f"spec.compute.{field} is {asked}, more than the {ceiling}" if over else ""
+
+
+def _over_time(asked: timedelta, ceiling: timedelta | None) -> str:
+    if ceiling is None or asked <= ceiling:
+        return ""
+    return f"spec.compute.timeout is {format_duration(asked)}, more than the {format_duration(ceiling)}"

@@ -8,7 +8,7 @@ both there ──► inputs seen before and registered? ──► reuse that ver
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 
@@ -187,7 +187,7 @@ def _settled(seen: Observed, record: AttemptRecord, new: TrainingRunStatus) -> t
             ConditionSpec("Registered", "True", "Registered", f"version {new.model_version}"),
             admitted,
         )
-    finished = "True" if record.outcome == "CriteriaNotMet" else "False"
+    finished: Literal["True", "False"] = "True" if record.outcome == "CriteriaNotMet" else "False"
     return (
         *status.stalled(record.outcome, record.message),
         ConditionSpec("Succeeded", finished, record.outcome, record.message),
