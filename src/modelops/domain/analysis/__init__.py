@@ -1,0 +1,1 @@
+"""How a canary is judged: queries, windows, verdicts, policies. Pure."""

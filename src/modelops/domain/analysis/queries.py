@@ -1,0 +1,138 @@
+"""Which PromQL is asked: a user's query with its fields filled in, or a built-in over the gateway's figures.
+
+Pure. `rate` and `increase` are not used: they miss the first value of a series, and a series of failures is born with
+the first failure. Differences are taken per series instead; one that was born or reset within the window counts whole.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.errors import Stalled
+
+_FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_VALUE: Final = re.compile(r"^[A-Za-z0-9_.-]{1,253}$")
+_FIGURES: Final = frozenset({"envoy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose figures are asked for."""
+
+    namespace: str
+    release: str
+    revision: str
+
+    @property
+    def cluster(self) -> str:
+        """The gateway's name for the revision's backend."""
+        return f"{self.namespace}_{self.release[:50].rstrip('-')}-{self.revision}"
+
+
+def window_text(window: timedelta) -> str:
+    """Return a PromQL duration of whole milliseconds, at least one second."""
+    return f"{max(1000, round(window.total_seconds() * 1000))}ms"
+
+
+def fill(template: str, subject: Subject, window: timedelta) -> str:
+    """Return a query with its fields filled in.
+
+    Raises:
+        Stalled: a field is not known (InvalidSpec).
+    """
+    fields: Mapping[str, str] = {
+        ".revision": subject.revision,
+        ".release": subject.release,
+        ".namespace": subject.namespace,
+        ".cluster": subject.cluster,
+        ".window": window_text(window),
+    }
+
+    def value(match: re.Match[str]) -> str:
+        found = fields.get(match[1])
+        if found is None or not _VALUE.match(found):
+            known = ", ".join(f"{{{{ {name} }}}}" for name in fields)
+            raise Stalled("InvalidSpec", f"spec.analysis.metrics: the query has {match[0]!r}; known fields are {known}")
+        return found
+
+    return _FIELD.sub(value, template)
+
+
+class EnvoyFigures:
+    """Built-ins from Envoy's statistics of one cluster per revision.
+
+    Args:
+        subject: whose figures.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        if not _VALUE.match(subject.cluster):
+            raise Stalled("InvalidSpec", f"{subject.cluster!r} cannot stand in a query")
+        self._match = f'envoy_cluster_name="{subject.cluster}"'
+
+    def buckets(self) -> str:
+        """Return the query for the bounds (label `le`, milliseconds) of the latency histogram."""
+        return f"group by (le) (envoy_cluster_upstream_rq_time_bucket{{{self._match}}})"
+
+    def samples(self, window: timedelta) -> str:
+        """Return the query for how many requests ended in the window: answered, failed or abandoned by the client."""
+        started = self._grown("upstream_rq_total", window)
+        completed = self._grown("upstream_rq_completed", window)
+        active = f"(sum(envoy_cluster_upstream_rq_active{{{self._match}}}) or vector(0))"
+        return f"({completed} + clamp_min({started} - {completed} - {active}, 0))"
+
+    def success_rate(self, window: timedelta) -> str:
+        """Return the query for the share of requests that the server answered without a 5xx, 0-1."""
+        good = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
+        return f"({good} or vector(0)) / {self.samples(window)}"
+
+    def slow_share(self, window: timedelta, bucket: str | None) -> str:
+        """Return the query for the share of requests that took longer than a bucket, or never ended, 0-1.
+
+        Args:
+            window: how far back.
+            bucket: `le` of the bucket; None when the histogram has no series, so nothing was ever answered.
+        """
+        if bucket is None:
+            return f"1 - 0 * {self.samples(window)}" if False else f"{self.samples(window)} / {self.samples(window)}"
+        fast = self._grown("upstream_rq_time_bucket", window, f'le="{bucket}"')
+        return f"clamp_min(1 - ({fast} or vector(0)) / {self.samples(window)}, 0)"
+
+    def _grown(self, name: str, window: timedelta, *more: str) -> str:
+        series = f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}"
+        w = window_text(window)
+        return f"sum((({series} - ({series} offset {w})) unless (resets({series}[{w}]) > 0)) or {series})"
+
+
+def figures_of(flavour: str, subject: Subject) -> EnvoyFigures:
+    """Return the built-ins of a gateway.
+
+    Raises:
+        Stalled: nobody knows this gateway's figures (UnknownGatewayFigures).
+    """
+    if flavour not in _FIGURES:
+        known = ", ".join(sorted(_FIGURES))
+        raise Stalled("UnknownGatewayFigures", f"gateway figures {flavour!r} are not known; use one of: {known}")
+    return EnvoyFigures(subject)
+
+
+def bucket_for(slo: float, bounds: tuple[str, ...]) -> str | None:
+    """Return the largest bound not above the SLO (seconds), so that a doubtful request counts as slow; None: no bound.
+
+    Raises:
+        ValueError: there are bounds, but all are above the SLO.
+    """
+    if not bounds:
+        return None
+    below = [text for text in bounds if text != "+Inf" and float(text) <= slo * 1000 * (1 + 1e-9)]
+    if not below:
+        raise ValueError(f"the gateway's latency histogram has no bucket at or below {slo:g} s")
+    return max(below, key=float)
+
+
+def needs_figures(metric: Metric) -> bool:
+    """Whether the metric is answered by the gateway's figures."""
+    return metric.builtin is not None

@@ -1,0 +1,1 @@
+"""What a ModelRelease does next. Pure."""

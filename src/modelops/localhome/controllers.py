@@ -1,0 +1,43 @@
+"""What the local controllers' entry points share: arguments, logging, signals."""
+
+import argparse
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from modelops.adapters.cluster import KubeClient
+from modelops.errors import ModelopsError
+
+
+class Controller(Protocol):
+    """Something that runs until it is stopped."""
+
+    def run(self) -> None:
+        """Run until `stop`."""
+        ...
+
+    def stop(self) -> None:
+        """End; called from a signal handler."""
+        ...
+
+
+def run_controller(build: Callable[[KubeClient, Path], Controller]) -> int:
+    """Parse the arguments, build the controller, run it until SIGTERM or SIGINT; return the exit code."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--state-dir", type=Path, required=True)
+    state = parser.parse_args().state_dir
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    try:
+        controller = build(KubeClient.from_kubeconfig(), state)
+    except ModelopsError as error:
+        sys.stderr.write(f"modelops: {error.message}\n")
+        return 2
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: controller.stop())
+    controller.run()
+    return 0

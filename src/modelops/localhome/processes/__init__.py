@@ -1,0 +1,1 @@
+"""Plays kubelet and Deployment controller: one local process per replica."""

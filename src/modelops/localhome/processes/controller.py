@@ -1,0 +1,194 @@
+"""Makes processes of Deployments, and says in their status how they are.
+
+A Deployment that is gone, or scaled down, keeps its processes while a route still sends it traffic; what is removed
+drains first. The endpoints annotation names the ready processes for the gateway controller.
+"""
+
+import base64
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from modelops.adapters.cluster import KubeClient
+from modelops.adapters.watch import Mirror
+from modelops.api.kinds import CONFIGMAP, DEPLOYMENT, HTTPROUTE, SECRET
+from modelops.api.labels import LOCAL_ENDPOINTS, MANAGED_BY, MANAGER
+from modelops.errors import ModelopsError
+from modelops.localhome import children
+from modelops.localhome.processes.container import Command, UnsupportedLocallyError, command_of
+from modelops.localhome.processes.replica import Replica
+
+_LABELS: Final = {MANAGED_BY: MANAGER}
+_Key = tuple[str, str]
+
+
+class ProcessController:
+    """Reconciles every managed Deployment with local processes.
+
+    Args:
+        client: the API server.
+        state: directory for records and logs.
+        environment: what every process inherits.
+    """
+
+    def __init__(self, client: KubeClient, state: Path, environment: Mapping[str, str]) -> None:
+        self._client = client
+        self._state = state
+        self._environment = environment
+        self._changed = threading.Event()
+        self._stopping = threading.Event()
+        self._log = logging.getLogger(__name__)
+        complain = self._log.warning
+        self._deployments = Mirror(client, DEPLOYMENT, self._changed, labels=_LABELS, complain=complain)
+        self._routes = Mirror(client, HTTPROUTE, self._changed, labels=_LABELS, complain=complain)
+        self._replicas: dict[_Key, list[Replica]] = {}
+        self._templates: dict[_Key, str] = {}
+        self._leaving: list[Replica] = []
+
+    def run(self) -> None:
+        """Run until `stop`; then end every process."""
+        for record in (self._state / "processes").glob("*.json"):
+            children.end_recorded(record)
+        self._deployments.start()
+        self._routes.start()
+        self._deployments.wait_synced(60)
+        self._routes.wait_synced(60)
+        while not self._stopping.is_set():
+            self._changed.wait(1)
+            self._changed.clear()
+            self._pass()
+        everyone = [replica for replicas in self._replicas.values() for replica in replicas] + self._leaving
+        for replica in everyone:
+            replica.stop()
+        for replica in everyone:
+            replica.join(35)
+
+    def stop(self) -> None:
+        """End; safe to call from a signal handler."""
+        self._stopping.set()
+        self._changed.set()
+
+    def _pass(self) -> None:
+        deployments = self._deployments.objects()
+        for key, deployment in deployments.items():
+            try:
+                self._reconcile(key, deployment)
+            except ModelopsError as error:
+                self._log.warning("Deployment %s/%s: %s", *key, error.message)
+        routed = self._routed()
+        for key in self._replicas.keys() - deployments.keys():
+            if key not in routed:
+                self._leave(self._replicas.pop(key))
+        self._leaving = [replica for replica in self._leaving if not replica.join(0)]
+
+    def _routed(self) -> set[_Key]:
+        """Return the Services, which bear the names of their Deployments, that a route still sends traffic to."""
+        return {
+            (namespace, backend["name"])
+            for (namespace, _), route in self._routes.objects().items()
+            for rule in route["spec"].get("rules") or ()
+            for backend in rule.get("backendRefs") or ()
+            if backend.get("weight", 1) > 0
+        }
+
+    def _reconcile(self, key: _Key, deployment: Mapping[str, Any]) -> None:
+        spec = deployment["spec"]
+        wanted = int(spec.get("replicas", 1))
+        held = self._replicas.setdefault(key, [])
+        template = repr(spec["template"])
+        if held and self._templates.get(key) != template:
+            self._leave(held)
+            held = self._replicas[key] = []
+        self._templates[key] = template
+        problem = ""
+        try:
+            while len(held) < wanted:
+                held.append(self._begin(key, spec["template"], len(held)))
+        except UnsupportedLocallyError as error:
+            problem = str(error)
+        self._leave(held[wanted:])
+        del held[wanted:]
+        self._say(deployment, held, wanted, problem)
+
+    def _begin(self, key: _Key, template: Mapping[str, Any], index: int) -> Replica:
+        port = children.free_port()
+        command: Command = command_of(template, port, lambda *reference: self._value(key[0], *reference))
+        name = f"{key[0]}.{key[1]}.{index}"
+        log = self._state / "logs" / f"{name}.log"
+        record = self._state / "processes" / f"{name}.{port}.json"
+        replica = Replica(command, port, log, record, self._environment, self._changed.set)
+        replica.start()
+        self._log.info("started %s on port %d", name, port)
+        return replica
+
+    def _value(self, namespace: str, kind: str, name: str, key: str) -> str | None:
+        found = self._client.get(SECRET if kind == "Secret" else CONFIGMAP, namespace, name)
+        value = ((found or {}).get("data") or {}).get(key)
+        if value is None:
+            return None
+        return base64.b64decode(value).decode("utf-8", "replace") if kind == "Secret" else str(value)
+
+    def _leave(self, replicas: list[Replica]) -> None:
+        for replica in replicas:
+            replica.stop()
+            self._leaving.append(replica)
+
+    def _say(self, deployment: Mapping[str, Any], held: list[Replica], wanted: int, problem: str) -> None:
+        meta = deployment["metadata"]
+        ready = [replica for replica in held if replica.ready]
+        endpoints = ",".join(f"127.0.0.1:{replica.port}" for replica in ready)
+        if (meta.get("annotations") or {}).get(LOCAL_ENDPOINTS, "") != endpoints:
+            patch = {"metadata": {"annotations": {LOCAL_ENDPOINTS: endpoints}}}
+            self._client.merge_patch(DEPLOYMENT, meta["namespace"], meta["name"], patch)
+        status = _status(deployment, held, len(ready), wanted, problem)
+        if status != deployment.get("status"):
+            self._client.merge_patch(
+                DEPLOYMENT, meta["namespace"], meta["name"], {"status": status}, subresource="status"
+            )
+
+
+def _status(
+    deployment: Mapping[str, Any], held: list[Replica], ready: int, wanted: int, problem: str
+) -> dict[str, Any]:
+    before = {c["type"]: c for c in (deployment.get("status") or {}).get("conditions") or ()}
+    failing = problem or next((replica.message for replica in held if "BackOff" in replica.message), "")
+    available = ready >= max(1, wanted) or wanted == 0
+    progressing = ("False", "UnsupportedLocally" if problem else "CrashLoopBackOff", failing)
+    if not failing:
+        progressing = (
+            "True",
+            "NewReplicaSetAvailable" if available else "ReplicaSetUpdated",
+            f"{ready}/{wanted} ready",
+        )
+    conditions = [
+        _condition(before, "Available", "True" if available else "False", "MinimumReplicas", f"{ready}/{wanted} ready"),
+        _condition(before, "Progressing", *progressing),
+    ]
+    return {
+        "observedGeneration": deployment["metadata"].get("generation", 0),
+        "replicas": len(held),
+        "updatedReplicas": len(held),
+        "readyReplicas": ready,
+        "availableReplicas": ready,
+        "unavailableReplicas": max(0, wanted - ready),
+        "conditions": conditions,
+    }
+
+
+def _condition(before: Mapping[str, Any], kind: str, status: str, reason: str, message: str) -> dict[str, Any]:
+    now = datetime.fromtimestamp(int(time.time()), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    old = before.get(kind)
+    since = old["lastTransitionTime"] if old and old["status"] == status else now
+    same = old is not None and (old["status"], old["reason"], old["message"]) == (status, reason, message)
+    return {
+        "type": kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": since,
+        "lastUpdateTime": old["lastUpdateTime"] if same and old else now,
+    }

@@ -1,0 +1,162 @@
+"""One replica: a process, its probes, its restarts. A thread of its own looks after each."""
+
+import http.client
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from modelops.localhome import children
+from modelops.localhome.processes.container import Command, Probe
+
+_FIRST_BACKOFF: Final = 1.0
+_LONGEST_BACKOFF: Final = 60.0
+_STEADY: Final = 60.0
+"""Seconds after which an exit is no crash loop any more."""
+
+
+class Replica:
+    """Keeps one process running and knows whether it is ready.
+
+    Args:
+        command: what to start.
+        port: where it listens, on loopback.
+        log: its output.
+        record: where pid and start time are written down.
+        environment: what every process inherits.
+        changed: called when readiness or the message changed.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        port: int,
+        log: Path,
+        record: Path,
+        environment: Mapping[str, str],
+        changed: Callable[[], None],
+    ) -> None:
+        self._command = command
+        self.port = port
+        self._log = log
+        self._record = record
+        self._environment = environment
+        self._changed = changed
+        self._stopping = threading.Event()
+        self._draining = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"replica-{port}", daemon=True)
+        self.ready = False
+        self.message = "starting"
+
+    def start(self) -> None:
+        """Begin."""
+        children.end_recorded(self._record)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say that it is to end: not ready any more, SIGTERM, grace, SIGKILL."""
+        self._stopping.set()
+
+    def join(self, seconds: float) -> bool:
+        """Return whether it has ended within so many seconds."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        backoff = _FIRST_BACKOFF
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            why = self._once()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - begun > _STEADY:
+                backoff = _FIRST_BACKOFF
+            self._set(False, f"CrashLoopBackOff: {why}; next start in {backoff:.0f} s; log: {self._log}")  # noqa: FBT003
+            self._stopping.wait(backoff)
+            backoff = min(_LONGEST_BACKOFF, backoff * 2)
+
+    def _once(self) -> str:
+        env = {**self._environment, **self._command.env}
+        try:
+            process = children.spawn(self._command.argv, env=env, log=self._log)
+        except OSError as error:
+            return f"{self._command.argv[0]} does not start: {error.strerror}"
+        children.record(self._record, process.pid)
+        try:
+            return self._watch(process.poll)
+        finally:
+            self._set(False, "stopping")  # noqa: FBT003
+            children.end_group(process.pid, grace_seconds=self._command.grace_seconds)
+            process.poll()
+            self._record.unlink(missing_ok=True)
+
+    def _watch(self, exit_code: Callable[[], int | None]) -> str:
+        """Probe until the process exits, fails its liveness, or is to stop; return why."""
+        readiness = _Tally(self._command.readiness, self.port, default=True)
+        liveness = _Tally(self._command.liveness, self.port, default=True)
+        startup = _Tally(self._command.startup, self.port, default=True)
+        while not self._stopping.is_set():
+            code = exit_code()
+            if code is not None:
+                return f"exited with {code}"
+            now = time.monotonic()
+            startup.look(now)
+            if not startup.passing and startup.failed_for_good:
+                return "startup probe failed"
+            if startup.passing:
+                readiness.look(now)
+                liveness.look(now)
+                if liveness.failed_for_good:
+                    return "liveness probe failed"
+                self._set(readiness.passing, "ready" if readiness.passing else f"not ready: {readiness.last}")
+            self._stopping.wait(0.05 if not self.ready else 0.2)
+        return "stopped"
+
+    def _set(self, ready: bool, message: str) -> None:  # noqa: FBT001
+        if (ready, message) != (self.ready, self.message):
+            self.ready, self.message = ready, message
+            self._changed()
+
+
+class _Tally:
+    """Counts one probe's answers against its thresholds."""
+
+    def __init__(self, probe: Probe | None, port: int, *, default: bool) -> None:
+        self._probe = probe
+        self._port = port
+        self._due = time.monotonic() + (probe.initial_delay if probe else 0)
+        self._good = self._bad = 0
+        self._ever = False
+        self.passing = default if probe is None else False
+        self.failed_for_good = False
+        self.last = "not asked yet"
+
+    def look(self, now: float) -> None:
+        """Ask if it is time to."""
+        if self._probe is None or now < self._due:
+            return
+        # Until the first success a process is asked more often than its period, so that start-up is not rounded up.
+        self._due = now + (self._probe.period if self._ever else min(self._probe.period, 0.1))
+        if self._ask(self._probe):
+            self._good, self._bad, self._ever = self._good + 1, 0, True
+            self.passing = self.passing or self._good >= self._probe.success
+        else:
+            self._good = 0
+            self._bad += 1 if self._ever or now - self._due > -self._probe.period else 0
+            if self._bad >= self._probe.failure:
+                self.failed_for_good = self._ever
+                self.passing = False
+
+    def _ask(self, probe: Probe) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=probe.timeout)
+        try:
+            connection.request("GET", probe.path, headers={"Connection": "close"})
+            status = connection.getresponse().status
+        except (OSError, http.client.HTTPException) as error:
+            self.last = type(error).__name__
+            return False
+        finally:
+            connection.close()
+        self.last = f"HTTP {status}"
+        return 200 <= status < 400
