@@ -68,7 +68,9 @@ class MlflowRegistry:
         if code in _ABSENT:
             return None
         if answer.status in {401, 403}:
-            raise Stalled("RegistryForbidden", f"MLflow refused with HTTP {answer.status}; check the operator's credentials")
+            raise Stalled(
+                "RegistryForbidden", f"MLflow refused with HTTP {answer.status}; check the operator's credentials"
+            )
         raise Transient("RegistryError", f"MLflow answered HTTP {answer.status} {code}".rstrip())
 
 

@@ -70,7 +70,9 @@ def _series(parsed: Mapping[str, Any]) -> Sequence[Series]:
             return [Series({}, _number(data["result"][1]))]
         if data["resultType"] == "vector":
             return [Series(one["metric"], _number(one["value"][1])) for one in data["result"]]
-        raise Transient("BadQuery", f"the query answers a {data['resultType']}; it must be an instant vector or a scalar")
+        raise Transient(
+            "BadQuery", f"the query answers a {data['resultType']}; it must be an instant vector or a scalar"
+        )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise Transient("MetricsUnavailable", "Prometheus' answer has an unknown shape") from error
 

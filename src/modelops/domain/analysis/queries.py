@@ -81,8 +81,10 @@ class EnvoyFigures:
         """Return the query for how many requests ended in the window: answered, failed or abandoned by the client."""
         started = self._grown("upstream_rq_total", window)
         completed = self._grown("upstream_rq_completed", window)
-        active = f"(sum(envoy_cluster_upstream_rq_active{{{self._match}}}) or vector(0))"
-        return f"({completed} + clamp_min({started} - {completed} - {active}, 0))"
+        active = f"envoy_cluster_upstream_rq_active{{{self._match}}}"
+        # In flight now, but not before: neither answered nor given up yet.
+        pending = f"((sum({active}) or vector(0)) - (sum({active} offset {window_text(window)}) or vector(0)))"
+        return f"({completed} + clamp_min({started} - {completed} - {pending}, 0))"
 
     def success_rate(self, window: timedelta) -> str:
         """Return the query for the share of requests that the server answered without a 5xx, 0-1."""
@@ -97,7 +99,7 @@ class EnvoyFigures:
             bucket: `le` of the bucket; None when the histogram has no series, so nothing was ever answered.
         """
         if bucket is None:
-            return f"1 - 0 * {self.samples(window)}" if False else f"{self.samples(window)} / {self.samples(window)}"
+            return f"{self.samples(window)} / {self.samples(window)}"  # 1, or no number where nothing ended
         fast = self._grown("upstream_rq_time_bucket", window, f'le="{bucket}"')
         return f"clamp_min(1 - ({fast} or vector(0)) / {self.samples(window)}, 0)"
 

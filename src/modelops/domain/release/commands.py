@@ -1,0 +1,74 @@
+"""What a human's word does to a release: promote, abort, retry, pause, unpause. Pure."""
+
+from datetime import timedelta
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain.plan import EventSpec
+from modelops.domain.release import settle
+from modelops.domain.release.observed import Observed
+
+_Answer = tuple[ModelReleaseStatus, tuple[EventSpec, ...]]
+_BY_HAND = "by hand"
+
+
+def handle(seen: Observed) -> _Answer:
+    """Return the status after the command, if there is one; it is marked as handled whatever came of it."""
+    command, status = seen.command, seen.status
+    if command is None:
+        return status, ()
+    status = status.model_copy(update={"last_handled_command": str(command["id"])[:128]})
+    verb, revision = str(command.get("verb", "")), str(command.get("revision", ""))
+    if verb == "retry":
+        return _retry(status, revision)
+    if status.canary is None or status.canary.revision != revision:
+        return _ignored(status, verb, f"revision {revision or '?'} is not the one in progress")
+    match verb:
+        case "abort":
+            message = "aborted by hand"
+            return settle.ended(status, "Aborted", seen.now, message), (
+                EventSpec("Aborted", f"version {status.canary.version}: {message}", "Warning"),
+            )
+        case "promote":
+            return _promote(seen, status, full=command.get("full") is True, step=command.get("step"))
+        case "pause":
+            return status.model_copy(update={"paused_reason": _BY_HAND}), (EventSpec("Paused", _BY_HAND),)
+        case "unpause":
+            return _unpause(seen, status), (EventSpec("Unpaused", _BY_HAND),)
+        case _:
+            return _ignored(status, verb, "no such verb; use promote, abort, retry, pause or unpause")
+
+
+def _promote(seen: Observed, status: ModelReleaseStatus, *, full: bool, step: object) -> _Answer:
+    steps = seen.spec.strategy.canary.steps
+    if full:
+        # A human's word stands in for what was not measured; the metrics' figures stay to be read.
+        update = {"step": len(steps), "desired_weight": 100, "paused_reason": None, "step_started_at": seen.now}
+        return status.model_copy(update=update), (EventSpec("PromotedByHand", "the steps that are left are skipped"),)
+    if isinstance(step, int) and step != status.step:
+        return _ignored(status, "promote", f"step {step} is over")
+    if status.paused_reason is not None:
+        return _unpause(seen, status), (EventSpec("Unpaused", _BY_HAND),)
+    if status.step < len(steps) and steps[status.step].pause is not None:
+        update = {"step": status.step + 1, "step_started_at": seen.now, "waiting_for": None, "eta": None}
+        return status.model_copy(update=update), (EventSpec("PromotedByHand", f"step {status.step + 1} is left"),)
+    return _ignored(status, "promote", "it is not paused; `promote --full` skips the steps that are left")
+
+
+def _unpause(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
+    """Go on; what was missing may be missing for its whole deadline again."""
+    figures = tuple(
+        metric.model_copy(update={"no_data_since": seen.now + timedelta(0) if metric.no_data_since else None})
+        for metric in status.analysis
+    )
+    return status.model_copy(update={"paused_reason": None, "analysis": figures})
+
+
+def _retry(status: ModelReleaseStatus, revision: str) -> _Answer:
+    if revision not in status.aborted:
+        return _ignored(status, "retry", f"revision {revision or '?'} was not aborted")
+    kept = tuple(one for one in status.aborted if one != revision)
+    return status.model_copy(update={"aborted": kept}), (EventSpec("Retried", f"revision {revision}"),)
+
+
+def _ignored(status: ModelReleaseStatus, verb: str, why: str) -> _Answer:
+    return status, (EventSpec("CommandIgnored", f"{verb or '?'}: {why}", "Warning"),)

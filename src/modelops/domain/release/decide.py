@@ -1,0 +1,305 @@
+"""What a ModelRelease does next. Pure and total; walked without I/O in tests/unit/release.
+
+target ──► new revision? ──► canary: ready ─► setWeight ─► confirmed ─► measured ─► … ─► 100 ─► confirmed ─► Promoted
+                                 │ too late          any Fail beyond failureLimit, abort │
+                                 └──────────► weight 0 in the same tick ◄────────────────┘ ─► RolledBack | Aborted
+"""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from modelops.api.kinds import DEPLOYMENT, SERVICE
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain import status as statuses
+from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
+from modelops.domain.release import objects, settle
+from modelops.domain.release.commands import handle
+from modelops.domain.release.measure import fresh_step, next_look, tally, weigh, window_start
+from modelops.domain.release.observed import Observed
+from modelops.domain.release.summary import summarise
+
+_IDLE: Final = timedelta(minutes=1)
+_LONGEST_DRAIN: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one decision has come to so far."""
+
+    status: ModelReleaseStatus
+    actions: tuple[Action, ...] = ()
+    events: tuple[EventSpec, ...] = ()
+    decisive: bool = False
+    """A verdict was reached: it is written down before it is acted on, so that no crash can lose it."""
+
+    def with_status(self, **update: Any) -> "Turn":
+        """Return the turn with fields of the status replaced."""
+        return replace(self, status=self.status.model_copy(update=update))
+
+    def saying(self, reason: str, message: str, *, warning: bool = False) -> "Turn":
+        """Return the turn with one more Event."""
+        return replace(self, events=(*self.events, EventSpec(reason, message, "Warning" if warning else "Normal")))
+
+
+def decide_release(seen: Observed) -> Plan:
+    """Return the plan for a ModelRelease."""
+    if seen.rival:
+        message = (
+            f"{seen.rival} is older and moves alias {seen.spec.model.promoted_alias} of model {seen.spec.model.name}; "
+            "give this one another spec.model.promotedAlias"
+        )
+        return Plan(seen.status, statuses.stalled("AliasConflict", message))
+    status, events = handle(seen)
+    turn = Turn(status, events=events, decisive=status != seen.status)
+    turn = _choose(seen, turn)
+    if turn.status.canary is not None:
+        turn = _drive(seen, turn)
+    turn = _shape(seen, turn)
+    status, conditions = summarise(seen, turn.status)
+    return Plan(
+        status,
+        conditions,
+        turn.actions,
+        turn.events,
+        requeue_after=_when(seen, status),
+        status_first=turn.decisive,
+    )
+
+
+def _choose(seen: Observed, turn: Turn) -> Turn:
+    """Make the wanted revision the canary, unless it serves already or was given up."""
+    target, status = seen.target, turn.status
+    if target is None:
+        return turn
+    stable, canary = status.stable, status.canary
+    if canary is not None and canary.revision != target.revision:
+        message = f"version {target.version} (revision {target.revision}) is wanted now"
+        turn = replace(turn, status=settle.ended(status, "Superseded", seen.now, message), decisive=True)
+        turn = turn.saying("Superseded", f"version {canary.version}: {message}")
+        canary = None
+    if canary is not None or target.revision in turn.status.aborted:
+        return turn
+    if stable is not None and stable.revision == target.revision:
+        return turn
+    turn = replace(turn, status=settle.begin(turn.status, target, seen.now), decisive=True)
+    return turn.saying("CanaryStarted", f"version {target.version}, revision {target.revision}")
+
+
+def _drive(seen: Observed, turn: Turn) -> Turn:
+    """Take the canary one move further: at most one change of weight, or its end."""
+    turn = _confirm(seen, turn)
+    turn, failed, hold, waiting = _measure(seen, turn)
+    if failed:
+        return _end(seen, turn, "RolledBack", failed)
+    status, canary = turn.status, turn.status.canary
+    assert canary is not None
+    deployment = seen.deployment(canary)
+    if status.weight == 0 and not objects.is_ready(deployment):
+        since = canary.since or seen.now
+        if seen.now - since >= seen.spec.progress_deadline:
+            why = objects.trouble(deployment) or "its servers did not become ready"
+            limit = int(seen.spec.progress_deadline.total_seconds())
+            return _end(seen, turn, "RolledBack", f"DeadlineExceeded: not ready within {limit} s: {why}")
+        return turn.with_status(waiting_for=objects.trouble(deployment) or f"servers of version {canary.version}")
+    if status.stable is None:
+        return _initial(seen, turn)
+    if hold and status.paused_reason is None:
+        turn = turn.with_status(paused_reason=hold[:128]).saying("Paused", hold, warning=True)
+    if turn.status.paused_reason is not None:
+        return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
+    return _step(seen, turn, waiting)
+
+
+def _confirm(seen: Observed, turn: Turn) -> Turn:
+    """Note when the gateway put the wanted weight into force."""
+    status = turn.status
+    canary = status.canary
+    assert canary is not None
+    if status.weight == status.desired_weight and (status.weight == 0 or status.weight_verified_at is not None):
+        return turn
+    stable = status.stable.revision if status.stable else None
+    wanted = {seen.name_of(r): w for r, w in objects.shares(stable, canary.revision, status.desired_weight)}
+    if objects.backends_of(seen.route) != wanted or not objects.confirmed(seen.route):
+        return turn
+    return turn.with_status(
+        weight=status.desired_weight,
+        weight_verified_at=seen.now,
+        last_measured_at=None,
+        analysis=fresh_step(status.analysis),
+    )
+
+
+def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str, str]:
+    """Take the readings in; return also why to roll back, why to pause, and what has not passed yet."""
+    analysis = seen.spec.analysis
+    if seen.readings and turn.status.canary == seen.status.canary:
+        figures = tally(turn.status, analysis, seen.readings, seen.now)
+        turn = turn.with_status(analysis=figures, last_measured_at=seen.now)
+    else:
+        turn = turn.with_status(analysis=tally(turn.status, analysis, {}, seen.now))
+    found = weigh(turn.status.analysis, analysis, seen.now)
+    return turn, found.failed, found.hold, found.waiting
+
+
+def _initial(seen: Observed, turn: Turn) -> Turn:
+    """Nothing serves yet: ready servers get the route and all of the traffic; there is nothing to compare with."""
+    if turn.status.weight == 100:
+        return _promote(seen, turn, "Initial: the first version, nothing to compare with")
+    return turn.with_status(desired_weight=100, waiting_for=objects.refusal(seen.route) or "the gateway")
+
+
+def _step(seen: Observed, turn: Turn, waiting: str) -> Turn:
+    status, steps = turn.status, seen.spec.strategy.canary.steps
+    if status.weight != status.desired_weight:
+        refused = objects.refusal(seen.route)
+        return turn.with_status(waiting_for=refused or f"the gateway to confirm weight {status.desired_weight}")
+    if status.step >= len(steps):
+        return _last(seen, turn)
+    step, begun = steps[status.step], status.step_started_at or seen.now
+    if step.set_weight is not None:
+        if status.desired_weight != step.set_weight:
+            told = turn.with_status(
+                desired_weight=step.set_weight, waiting_for=f"the gateway to confirm weight {step.set_weight}"
+            )
+            return told.saying("WeightSet", f"weight {step.set_weight} for version {_version(status)}")
+        return _next(seen, turn)
+    if step.pause is not None:
+        if step.pause.duration is None:
+            return turn.with_status(waiting_for=f"`modelops release promote {seen.owner.name}`", eta=None)
+        until = begun + step.pause.duration
+        if seen.now >= until:
+            return _next(seen, turn)
+        return turn.with_status(waiting_for="the pause to end", eta=until)
+    assert step.analyze is not None
+    start = window_start(status, seen.spec.analysis)
+    until = max(begun, start or begun) + step.analyze.duration
+    if seen.now < until:
+        return turn.with_status(waiting_for="the analysis to last long enough", eta=until)
+    if waiting:
+        return turn.with_status(waiting_for=waiting, eta=None)
+    return _next(seen, turn)
+
+
+def _next(seen: Observed, turn: Turn) -> Turn:
+    """Go to the next step; what it asks for is looked at in the same turn."""
+    moved = turn.with_status(step=turn.status.step + 1, step_started_at=seen.now, waiting_for=None, eta=None)
+    waiting = weigh(moved.status.analysis, seen.spec.analysis, seen.now).waiting
+    return _step(seen, moved, waiting)
+
+
+def _last(seen: Observed, turn: Turn) -> Turn:
+    """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
+    status = turn.status
+    unproven = [metric.name for metric in status.analysis if metric.passes == 0]
+    if unproven and status.desired_weight != 100:
+        return turn.with_status(waiting_for=f"one Pass of {', '.join(unproven)}: nothing is promoted unmeasured")
+    if status.desired_weight != 100:
+        return turn.with_status(desired_weight=100, waiting_for="the gateway to confirm all of the traffic")
+    passes = "; ".join(
+        f"{metric.name} {metric.measurements[-1].message}" for metric in status.analysis if metric.measurements
+    )
+    return _promote(seen, turn, passes or "all steps done")
+
+
+def _promote(seen: Observed, turn: Turn, message: str) -> Turn:
+    canary = turn.status.canary
+    assert canary is not None
+    model = seen.spec.model
+    alias = SetAlias(model.name, model.promoted_alias, canary.version)
+    # The alias first: a crash between the two repeats both, and the alias says the same again.
+    turn = replace(turn, status=settle.promoted(turn.status, seen.now, message), actions=(*turn.actions, alias))
+    return turn.saying("Promoted", f"version {canary.version} takes all of the traffic: {message}")
+
+
+def _end(seen: Observed, turn: Turn, outcome: settle.Outcome, message: str) -> Turn:
+    canary = turn.status.canary
+    assert canary is not None
+    turn = replace(turn, status=settle.ended(turn.status, outcome, seen.now, message), decisive=True)
+    return turn.saying(outcome, f"version {canary.version}: {message}", warning=True)
+
+
+def _shape(seen: Observed, turn: Turn) -> Turn:
+    """Bring the objects to what the status says: the route first, then servers; retired ones go when drained."""
+    status = turn.status
+    stable, canary = status.stable, status.canary
+    actions: list[Action] = list(turn.actions)
+    for revision in (stable, canary):
+        if revision is None:
+            continue
+        name = seen.name_of(revision.revision)
+        record, service, deployment = objects.revision_objects(seen.owner, seen.spec, revision, seen.defaults)
+        if name not in seen.records:
+            actions.append(record)
+        actions += objects.needed(service, seen.services.get(name))
+        actions += _deployment(deployment, seen.deployments.get(name), is_stable=revision is stable)
+    weight = status.desired_weight if canary is not None else 0
+    backends = objects.shares(stable.revision if stable else None, canary.revision if canary else None, weight)
+    routed = True
+    if backends:
+        wanted = objects.route_object(seen.owner, seen.spec, backends, seen.gateway)
+        route = objects.needed(wanted, seen.route)
+        routed = not route and objects.confirmed(seen.route)
+        actions = [*route, *actions] if _only_existing(seen, backends) else [*actions, *route]
+    turn = replace(turn, actions=tuple(actions))
+    return _retire(seen, turn, routed=routed) if status.retiring else turn
+
+
+def _deployment(wanted: objects.ApplyObject, found: Any, *, is_stable: bool) -> tuple[Action, ...]:
+    """A stable revision's template is what was promoted; only how many replicas serve it may change."""
+    if found is None or not is_stable:
+        return objects.needed(wanted, found)
+    replicas = wanted.obj["spec"].get("replicas")
+    if replicas is None or found["spec"].get("replicas") == replicas:
+        return ()
+    kept = {**wanted.obj, "spec": {**wanted.obj["spec"], "template": found["spec"]["template"]}}
+    return (replace(wanted, obj=kept),)
+
+
+def _only_existing(seen: Observed, backends: tuple[tuple[str, int], ...]) -> bool:
+    """Whether every backend's Service is there, so that the route may come before anything else."""
+    return all(seen.name_of(revision) in seen.services for revision, _ in backends)
+
+
+def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
+    """End servers without traffic, once the gateway has confirmed that and what was in flight has ended."""
+    status = turn.status
+    if not routed:
+        return turn if status.retiring_since is None else turn.with_status(retiring_since=None)
+    if status.retiring_since is None:
+        return turn.with_status(retiring_since=seen.now)
+    if seen.now - status.retiring_since < drain_time(seen):
+        return turn
+    actions = list(turn.actions)
+    for revision in status.retiring:
+        name = seen.name_of(revision)
+        for resource, existing in ((DEPLOYMENT, seen.deployments), (SERVICE, seen.services)):
+            if name in existing:
+                uid = existing[name]["metadata"].get("uid")
+                actions.append(DeleteObject(resource, seen.owner.namespace, name, uid))
+    return replace(turn, actions=tuple(actions)).with_status(retiring=(), retiring_since=None)
+
+
+def drain_time(seen: Observed) -> timedelta:
+    """Return how long a revision without traffic keeps its servers: as long as a request may take, and a second."""
+    return min(seen.spec.traffic.timeout, _LONGEST_DRAIN) + timedelta(seconds=1)
+
+
+def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
+    """Return when something is due by the clock; everything else comes as an event."""
+    due = [seen.now + _IDLE]
+    if status.retiring and status.retiring_since is not None:
+        due.append(status.retiring_since + drain_time(seen))
+    if status.canary is not None:
+        look = next_look(status, seen.spec.analysis)
+        if look is not None:
+            due.append(look)
+        if status.eta is not None:
+            due.append(status.eta)
+        if status.weight == 0:
+            due.append((status.canary.since or seen.now) + seen.spec.progress_deadline)
+    return max(timedelta(milliseconds=50), min(due) - seen.now)
+
+
+def _version(status: ModelReleaseStatus) -> str:
+    return status.canary.version if status.canary else "?"

@@ -1,0 +1,205 @@
+"""The objects of a release as they should be: per revision Deployment, Service and ControllerRevision; one HTTPRoute.
+
+Pure. `covers` says whether what exists already is as wanted, so that nothing is written that need not be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, SERVICE
+from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME, RELEASE
+from modelops.api.v1alpha1.common import format_duration
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, RevisionStatus
+from modelops.domain.plan import Action, ApplyObject
+from modelops.domain.release.revision import ServingDefaults, child_name, labels_of, pod_template, selector_of
+from modelops.workflows.render import Owner
+
+_PORT: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The Gateway a route attaches to."""
+
+    name: str
+    namespace: str
+
+
+def covers(found: Any, wanted: Any) -> bool:
+    """Return whether everything that is wanted is there; what the server added does not matter."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(
+            key in found and covers(found[key], value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list | tuple):
+        return (
+            isinstance(found, list | tuple)
+            and len(found) == len(wanted)
+            and all(covers(one, other) for one, other in zip(found, wanted, strict=True))
+        )
+    return bool(found == wanted)
+
+
+def revision_objects(
+    owner: Owner, spec: ModelReleaseSpec, revision: RevisionStatus, defaults: ServingDefaults
+) -> tuple[ApplyObject, ...]:
+    """Return the three objects of a revision, in the order they are made."""
+    name = child_name(owner.name, revision.revision)
+    template = pod_template(spec, owner.name, revision, defaults)
+    selector = selector_of(owner.name, revision.revision)
+    metadata = _metadata(owner, name, labels_of(owner.name, revision.revision))
+    deployment: dict[str, Any] = {"selector": {"matchLabels": selector}, "template": template}
+    if spec.serving.replicas is not None:
+        deployment["replicas"] = spec.serving.replicas
+    service = {
+        "selector": selector,
+        "ports": [{"name": "http", "port": _PORT, "targetPort": "http", "protocol": "TCP"}],
+    }
+    return (
+        ApplyObject(
+            CONTROLLERREVISION,
+            {
+                "apiVersion": CONTROLLERREVISION.api_version,
+                "kind": CONTROLLERREVISION.kind,
+                "metadata": metadata,
+                "revision": 1,
+                "data": {"version": revision.version, "digest": revision.digest, "template": template},
+            },
+        ),
+        ApplyObject(SERVICE, {"apiVersion": "v1", "kind": SERVICE.kind, "metadata": metadata, "spec": service}),
+        ApplyObject(
+            DEPLOYMENT,
+            {
+                "apiVersion": DEPLOYMENT.api_version,
+                "kind": DEPLOYMENT.kind,
+                "metadata": metadata,
+                "spec": deployment,
+            },
+        ),
+    )
+
+
+def shares(stable: str | None, canary: str | None, weight: int) -> tuple[tuple[str, int], ...]:
+    """Return (revision, percent) of every backend of the route; they sum to 100, none is without traffic."""
+    if canary is None or weight == 0:
+        return ((stable, 100),) if stable is not None else ()
+    if stable is None or weight == 100:
+        return ((canary, 100),)
+    return ((stable, 100 - weight), (canary, weight))
+
+
+def route_object(
+    owner: Owner, spec: ModelReleaseSpec, backends: Sequence[tuple[str, int]], default: Gateway
+) -> ApplyObject:
+    """Return the HTTPRoute that gives each revision its share."""
+    named = spec.traffic.gateway
+    gateway = Gateway(named.name, named.namespace) if named is not None else default
+    path = "/" if spec.traffic.hostnames else f"/v2/models/{owner.name}"
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": path}}],
+        "backendRefs": [
+            {"name": child_name(owner.name, revision), "port": _PORT, "weight": weight} for revision, weight in backends
+        ],
+        "timeouts": {"request": format_duration(spec.traffic.timeout)},
+    }
+    body: dict[str, Any] = {
+        "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
+        "rules": [rule],
+    }
+    if spec.traffic.hostnames:
+        body["hostnames"] = list(spec.traffic.hostnames)
+    labels = {MANAGED_BY: MANAGER, OWNER_KIND: owner.kind, OWNER_NAME: owner.name, RELEASE: owner.name}
+    return ApplyObject(
+        HTTPROUTE,
+        {
+            "apiVersion": HTTPROUTE.api_version,
+            "kind": HTTPROUTE.kind,
+            "metadata": _metadata(owner, owner.name, labels),
+            "spec": body,
+        },
+    )
+
+
+def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action, ...]:
+    """Return the apply, unless what exists is as wanted. Route rules are compared whole: they are one owner's."""
+    if found is None or not covers(found, {key: value for key, value in wanted.obj.items() if key != "metadata"}):
+        return (wanted,)
+    labels = wanted.obj["metadata"]["labels"]
+    return () if covers(found["metadata"].get("labels") or {}, labels) else (wanted,)
+
+
+def confirmed(route: Mapping[str, Any] | None) -> bool:
+    """Return whether the gateway has put the route as it is now into force."""
+    if route is None:
+        return False
+    generation = route["metadata"].get("generation", 0)
+    parents = (route.get("status") or {}).get("parents") or ()
+    return bool(parents) and all(
+        {
+            condition["type"]
+            for condition in parent.get("conditions") or ()
+            if condition["status"] == "True" and condition.get("observedGeneration", generation) == generation
+        }
+        >= {"Accepted", "ResolvedRefs"}
+        for parent in parents
+    )
+
+
+def refusal(route: Mapping[str, Any] | None) -> str:
+    """Return why the gateway does not accept the route, or nothing."""
+    for parent in ((route or {}).get("status") or {}).get("parents") or ():
+        for condition in parent.get("conditions") or ():
+            if condition["status"] == "False":
+                return f"the gateway says {condition['reason']}: {condition.get('message', '')}"[:300]
+    return ""
+
+
+def backends_of(route: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return Service name → weight as the route has it."""
+    found: dict[str, int] = {}
+    for rule in ((route or {}).get("spec") or {}).get("rules") or ():
+        for backend in rule.get("backendRefs") or ():
+            found[backend["name"]] = int(backend.get("weight", 1))
+    return found
+
+
+def is_ready(deployment: Mapping[str, Any] | None) -> bool:
+    """Return whether every wanted replica answers its readiness probe."""
+    if deployment is None:
+        return False
+    status = deployment.get("status") or {}
+    wanted = deployment["spec"].get("replicas", 1)
+    current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    return bool(current and wanted > 0 and status.get("readyReplicas", 0) >= wanted)
+
+
+def serves(deployment: Mapping[str, Any] | None) -> bool:
+    """Return whether at least one replica answers."""
+    return deployment is not None and (deployment.get("status") or {}).get("readyReplicas", 0) > 0
+
+
+def trouble(deployment: Mapping[str, Any] | None) -> str:
+    """Return what a Deployment says is wrong, or nothing."""
+    for condition in ((deployment or {}).get("status") or {}).get("conditions") or ():
+        if condition["type"] == "Progressing" and condition["status"] == "False":
+            return f"{condition['reason']}: {condition.get('message', '')}"[:400]
+    return ""
+
+
+def _metadata(owner: Owner, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": dict(labels),
+        "ownerReferences": [
+            {
+                "apiVersion": owner.api_version,
+                "kind": owner.kind,
+                "name": owner.name,
+                "uid": owner.uid,
+                "controller": True,
+                "blockOwnerDeletion": False,
+            }
+        ],
+    }

@@ -1,0 +1,52 @@
+"""Everything a decision about a ModelRelease depends on. Filled by reconcile/modelrelease.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.domain.analysis.verdicts import Reading
+from modelops.domain.release.objects import Gateway
+from modelops.domain.release.revision import ServingDefaults, child_name
+from modelops.workflows.render import Owner
+
+Obj = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at a release and its surroundings."""
+
+    owner: Owner
+    spec: ModelReleaseSpec
+    status: ModelReleaseStatus
+    target: RevisionStatus | None
+    """The revision that the spec asks for now; None while there is none."""
+    waiting: str
+    """Why there is no target, or why it may be stale."""
+    rival: str
+    """The older release that writes the same alias of the same model, or nothing."""
+    route: Obj | None
+    deployments: Mapping[str, Obj]
+    """By name: all of this release's."""
+    services: Mapping[str, Obj]
+    records: Mapping[str, Obj]
+    """ControllerRevisions by name."""
+    readings: Mapping[str, Reading]
+    """By metric; empty when it is not time to ask."""
+    command: Mapping[str, Any] | None
+    """The command that was not handled yet."""
+    gateway: Gateway
+    defaults: ServingDefaults
+    now: datetime
+    problems: tuple[str, ...] = field(default=())
+    """What could not be read; nothing that a rollback needs."""
+
+    def name_of(self, revision: str) -> str:
+        """Return the name of a revision's objects."""
+        return child_name(self.owner.name, revision)
+
+    def deployment(self, revision: RevisionStatus | None) -> Obj | None:
+        """Return a revision's Deployment."""
+        return None if revision is None else self.deployments.get(self.name_of(revision.revision))

@@ -1,0 +1,145 @@
+"""What a revision is: one artifact behind one serving template. Its identity, its names, its pod template. Pure.
+
+Replicas, strategy, analysis and traffic are not part of it: changing them starts no canary.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from modelops.api.labels import MANAGED_BY, MANAGER, MODEL, OWNER_KIND, OWNER_NAME, RELEASE, REVISION
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ReleaseLineage, RevisionStatus
+from modelops.ports import ModelVersion
+
+PORT: Final = 8080
+_LENGTH: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ServingDefaults:
+    """What the operator's configuration says of servers."""
+
+    image: str
+    mlflow_tracking_uri: str
+
+
+def candidate(spec: ModelReleaseSpec, found: ModelVersion, defaults: ServingDefaults, now: datetime) -> RevisionStatus:
+    """Return the revision that a registered version is under this spec."""
+    tags = found.tags
+    # A version that modelops did not register has no digest of its bytes; its run stands in, which never changes.
+    digest = tags.get("modelops.artifactDigest") or f"run:{found.run_id or found.version}"
+    lineage = ReleaseLineage(
+        commit=tags.get("modelops.commit", ""),
+        dataset_commit=tags.get("modelops.datasetCommit", ""),
+        content_digest=tags.get("modelops.contentDigest", ""),
+        dataset_digest=tags.get("modelops.datasetDigest", ""),
+        workflow_uid=tags.get("modelops.workflowUid", ""),
+        run_id=found.run_id,
+        version=found.version,
+        artifact_digest=digest,
+    )
+    return RevisionStatus(
+        version=found.version, revision=revision_of(spec, digest, defaults), digest=digest, lineage=lineage, since=now
+    )
+
+
+def revision_of(spec: ModelReleaseSpec, digest: str, defaults: ServingDefaults) -> str:
+    """Return the first 10 hex digits of sha256 over artifact digest and serving template."""
+    serving = spec.serving
+    template: Mapping[str, Any] = serving.pod_template or {
+        "image": defaults.image,
+        "resources": serving.resources or {},
+    }
+    basis = {"digest": digest, "runtime": serving.runtime, "template": template}
+    canonical = json.dumps(basis, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_LENGTH]
+
+
+def child_name(release: str, revision: str) -> str:
+    """Return the name of a revision's Deployment, Service and ControllerRevision."""
+    return f"{release[:50].rstrip('-')}-{revision}"
+
+
+def labels_of(release: str, revision: str) -> dict[str, str]:
+    """Return the labels of a revision's children; its pods carry them too."""
+    return {
+        MANAGED_BY: MANAGER,
+        OWNER_KIND: "ModelRelease",
+        OWNER_NAME: release,
+        RELEASE: release,
+        REVISION: revision,
+    }
+
+
+def selector_of(release: str, revision: str) -> dict[str, str]:
+    """Return what selects a revision's pods."""
+    return {RELEASE: release, REVISION: revision}
+
+
+def pod_template(
+    spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaults: ServingDefaults
+) -> dict[str, Any]:
+    """Return the core/v1 PodTemplateSpec that serves a revision."""
+    custom = spec.serving.pod_template
+    template = copy.deepcopy(custom) if custom is not None else _ours(spec, release, revision, defaults)
+    metadata = template.setdefault("metadata", {})
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels_of(release, revision.revision)}
+    metadata["labels"][MODEL] = _label(spec.model.name)
+    container = template.setdefault("spec", {}).setdefault("containers", [{"name": "server"}])[0]
+    _listen(container)
+    model_uri = f"models:/{spec.model.name}/{revision.version}"
+    given = {
+        "MODEL_URI": model_uri,
+        "MODEL_NAME": release,
+        "MODEL_VERSION": revision.version,
+        "MLFLOW_TRACKING_URI": defaults.mlflow_tracking_uri,
+    }
+    env = container.setdefault("env", [])
+    taken = {entry["name"] for entry in env}
+    # Before the user's own, so that theirs can refer to them.
+    container["env"] = [{"name": name, "value": value} for name, value in given.items() if name not in taken] + env
+    return template
+
+
+def _ours(spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaults: ServingDefaults) -> dict[str, Any]:
+    def probe(path: str, **more: int) -> dict[str, Any]:
+        return {"httpGet": {"path": path, "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 2} | more
+
+    container: dict[str, Any] = {
+        "name": "server",
+        "image": defaults.image,
+        "command": ["modelops", "serve"],
+        "args": [
+            *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--name", release),
+            *("--model-version", revision.version, "--release", release, "--revision", revision.revision),
+        ],
+        "readinessProbe": probe("/v2/health/ready", failureThreshold=3),
+        "livenessProbe": probe("/v2/health/live", failureThreshold=6),
+        "startupProbe": probe("/v2/health/live", failureThreshold=60),
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    if spec.serving.resources:
+        container["resources"] = dict(spec.serving.resources)
+    return {"spec": {"containers": [container], "terminationGracePeriodSeconds": 30}}
+
+
+def _listen(container: dict[str, Any]) -> None:
+    """Make sure that the container has a port named http, and finds its number in $PORT."""
+    ports = container.setdefault("ports", [])
+    named = next((port for port in ports if port.get("name") == "http"), None)
+    if named is None:
+        named = {"name": "http", "containerPort": PORT}
+        ports.append(named)
+    env = container.setdefault("env", [])
+    if not any(entry["name"] == "PORT" for entry in env):
+        env.insert(0, {"name": "PORT", "value": str(named["containerPort"])})
+
+
+def _label(text: str) -> str:
+    """Return a text as a label value: at most 63 letters, digits, dots, dashes."""
+    kept = "".join(sign if sign.isalnum() and sign.isascii() or sign in "._-" else "-" for sign in text)[:63]
+    return kept.strip("._-") or "model"

@@ -1,0 +1,92 @@
+"""How a canary ends: promoted, rolled back, aborted, superseded. Pure; each returns the status it leaves behind."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseRecord, RevisionStatus
+
+_HISTORY: Final = 10
+_ABORTED: Final = 10
+Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
+
+
+def begin(status: ModelReleaseStatus, target: RevisionStatus, now: datetime) -> ModelReleaseStatus:
+    """Return the status with a new canary at the first step, without traffic."""
+    return status.model_copy(
+        update=_CLEAN
+        | {
+            "canary": target.model_copy(update={"since": now}),
+            "step_started_at": now,
+            "retiring": tuple(revision for revision in status.retiring if revision != target.revision),
+        }
+    )
+
+
+def promoted(status: ModelReleaseStatus, now: datetime, message: str) -> ModelReleaseStatus:
+    """Return the status with the canary as the stable revision; the one before it retires."""
+    canary = status.canary
+    assert canary is not None
+    gone = () if status.stable is None else (status.stable.revision,)
+    return status.model_copy(
+        update=_CLEAN
+        | {
+            "stable": canary.model_copy(update={"since": now}),
+            "lineage": canary.lineage,
+            "retiring": _retire(status, gone),
+            "retiring_since": None,
+            "history": _recorded(status, canary, "Promoted", message, now),
+            # Measurements of the promoted one stay to be read until the next canary comes.
+            "analysis": status.analysis,
+        }
+    )
+
+
+def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: str) -> ModelReleaseStatus:
+    """Return the status without the canary: all traffic on stable, its servers to be retired."""
+    canary = status.canary
+    assert canary is not None
+    update: dict[str, Any] = _CLEAN | {
+        "retiring": _retire(status, (canary.revision,)),
+        "retiring_since": None,
+        "history": _recorded(status, canary, outcome, message, now),
+        "analysis": status.analysis,
+    }
+    if outcome in ("RolledBack", "Aborted"):
+        others = tuple(revision for revision in status.aborted if revision != canary.revision)
+        update["aborted"] = (*others, canary.revision)[-_ABORTED:]
+    return status.model_copy(update=update)
+
+
+_CLEAN: Final[dict[str, Any]] = {
+    "canary": None,
+    "step": 0,
+    "step_started_at": None,
+    "step_total": "",
+    "weight": 0,
+    "desired_weight": 0,
+    "weight_verified_at": None,
+    "last_measured_at": None,
+    "analysis": (),
+    "paused_reason": None,
+    "waiting_for": None,
+    "eta": None,
+}
+
+
+def _retire(status: ModelReleaseStatus, revisions: tuple[str, ...]) -> tuple[str, ...]:
+    kept = tuple(revision for revision in status.retiring if revision not in revisions)
+    return (*kept, *revisions)[-10:]
+
+
+def _recorded(
+    status: ModelReleaseStatus, canary: RevisionStatus, outcome: Outcome, message: str, now: datetime
+) -> tuple[ReleaseRecord, ...]:
+    record = ReleaseRecord(
+        version=canary.version,
+        revision=canary.revision,
+        outcome=outcome,
+        message=message[:1000],
+        started_at=canary.since or now,
+        finished_at=now,
+    )
+    return (*status.history, record)[-_HISTORY:]

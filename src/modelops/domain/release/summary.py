@@ -1,0 +1,116 @@
+"""How a release stands, in words: phase, conditions, what it waits for. Pure."""
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain import status as statuses
+from modelops.domain.plan import ConditionSpec
+from modelops.domain.release import objects
+from modelops.domain.release.observed import Observed
+
+_Conditions = tuple[ConditionSpec, ...]
+
+
+def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseStatus, _Conditions]:
+    """Return the status with its words filled in, and all conditions."""
+    steps = len(seen.spec.strategy.canary.steps)
+    phase = _phase(seen, status)
+    status = status.model_copy(
+        update={
+            "phase": phase,
+            "step_total": f"{min(status.step, steps)}/{steps}" if status.canary else "",
+            "waiting_for": (status.waiting_for or "")[:500] or None
+            if status.canary
+            else (seen.waiting if seen.target is None or seen.problems else None),
+        }
+    )
+    return status, tuple(_conditions(seen, status, phase))
+
+
+def _phase(seen: Observed, status: ModelReleaseStatus) -> str:
+    if status.canary is None:
+        if _degraded(seen, status):
+            return "Degraded"
+        return "Promoted" if status.stable is not None else "Pending"
+    if status.stable is None:
+        return "Initial"
+    steps = seen.spec.strategy.canary.steps
+    if status.paused_reason is not None:
+        return "Paused"
+    if status.step >= len(steps):
+        return "Promoting"
+    step = steps[status.step]
+    if step.pause is not None:
+        return "Paused"
+    return "Analyzing" if step.analyze is not None else "Progressing"
+
+
+def _degraded(seen: Observed, status: ModelReleaseStatus) -> str:
+    """Return why the wanted revision does not serve, if it was given up."""
+    wanted = seen.target.revision if seen.target is not None else None
+    last = status.history[-1] if status.history else None
+    if wanted is not None and wanted in status.aborted:
+        record = next((r for r in reversed(status.history) if r.revision == wanted), None)
+        return f"version {record.version}: {record.message}" if record else f"revision {wanted} was given up"
+    if wanted is None and last is not None and last.revision in status.aborted:
+        return f"version {last.version}: {last.message}"
+    return ""
+
+
+def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[ConditionSpec]:
+    found = [_ready(seen, status)]
+    canary, degraded = status.canary, _degraded(seen, status)
+    if canary is not None:
+        waiting = f", waiting for {status.waiting_for}" if status.waiting_for else ""
+        message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{waiting}"
+        found.append(ConditionSpec("Progressing", "True", phase, message))
+        found.append(statuses.reconciling(phase, message))
+        found.append(ConditionSpec("Promoted", "False", phase, message))
+        if phase == "Analyzing":
+            found.append(ConditionSpec("Analyzing", "True", "Analyzing", message))
+        if phase == "Paused":
+            reason = "WaitingForApproval" if status.paused_reason is None else "Paused"
+            found.append(ConditionSpec("Paused", "True", reason, status.paused_reason or message))
+    elif degraded:
+        found.append(ConditionSpec("Progressing", "False", "Degraded", degraded))
+        found.append(ConditionSpec("Promoted", "False", "Degraded", degraded))
+    elif status.stable is not None:
+        last = next((r for r in reversed(status.history) if r.outcome == "Promoted"), None)
+        reason = "Initial" if last is not None and last.message.startswith("Initial") else "Promoted"
+        found.append(ConditionSpec("Progressing", "False", "Promoted", f"version {status.stable.version} serves"))
+        found.append(ConditionSpec("Promoted", "True", reason, last.message if last else "promoted"))
+    else:
+        found.append(statuses.reconciling("DependencyNotReady", seen.waiting or "nothing to release yet"))
+    reason = _degraded_reason(status) if degraded else "NotDegraded"
+    found.append(ConditionSpec("Degraded", "True" if degraded else "False", reason, degraded))
+    return found
+
+
+def _degraded_reason(status: ModelReleaseStatus) -> str:
+    last = status.history[-1] if status.history else None
+    if last is None or last.outcome == "Aborted":
+        return "Aborted"
+    return "DeadlineExceeded" if last.message.startswith("DeadlineExceeded") else "AnalysisFailed"
+
+
+def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
+    stable = status.stable
+    if stable is None:
+        if status.canary is not None:
+            return statuses.not_ready("Progressing", f"version {status.canary.version} is the first and not ready yet")
+        failed = _degraded(seen, status)
+        if failed:
+            return statuses.not_ready("Degraded", f"nothing serves; {failed}")
+        return statuses.not_ready("DependencyNotReady", seen.waiting or "nothing to release yet")
+    if objects.serves(seen.deployment(stable)) or _just_promoted(seen, status):
+        return statuses.ready("Serving", f"version {stable.version} serves {100 - status.weight} % of the traffic")
+    why = objects.trouble(seen.deployment(stable)) or "no server of it is ready"
+    return statuses.not_ready("Unavailable", f"version {stable.version}: {why}")
+
+
+def _just_promoted(seen: Observed, status: ModelReleaseStatus) -> bool:
+    before = seen.status.canary
+    return (
+        before is not None
+        and status.stable is not None
+        and objects.serves(seen.deployment(before))
+        and (before.revision == status.stable.revision)
+    )

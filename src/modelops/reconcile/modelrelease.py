@@ -1,0 +1,178 @@
+"""Observes ModelReleases: the wanted version, the objects of its revisions, the route, and the metrics when due.
+
+The order keeps a rollback independent of everything but Prometheus and the API server: a registry that is away leaves
+the release with the version it has.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import Any, Final
+
+from modelops.api.kinds import (
+    CONTROLLERREVISION,
+    DEPLOYMENT,
+    HTTPROUTE,
+    MODELRELEASE,
+    SERVICE,
+    TRAININGRUN,
+    Kind,
+    Resource,
+)
+from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.domain.analysis.queries import Subject
+from modelops.domain.analysis.verdicts import Reading
+from modelops.domain.plan import Plan
+from modelops.domain.release.decide import decide_release
+from modelops.domain.release.measure import next_look, window_start
+from modelops.domain.release.objects import Gateway
+from modelops.domain.release.observed import Observed
+from modelops.domain.release.revision import ServingDefaults, candidate, revision_of
+from modelops.errors import ModelopsError, Stalled
+from modelops.reconcile.bundle import Ports
+from modelops.reconcile.readings import read_metric
+from modelops.reconcile.wiring import command_of, owner_of_object
+
+_PARALLEL: Final = 8
+
+
+class ModelReleaseReconciler:
+    """The ModelRelease's part of the loop."""
+
+    @property
+    def kind(self) -> Kind:
+        """ModelRelease."""
+        return MODELRELEASE
+
+    def observe(self, obj: dict[str, Any], ports: Ports) -> Observed:
+        """Read everything; ask the metrics only when an interval has passed."""
+        spec = ModelReleaseSpec.model_validate(obj["spec"])
+        status = ModelReleaseStatus.model_validate(obj.get("status") or {})
+        owner = owner_of_object(obj)
+        settings = ports.settings
+        defaults = ServingDefaults(settings.server_image, settings.mlflow_tracking_uri)
+        now = ports.clock.now()
+        target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
+        return Observed(
+            owner=owner,
+            spec=spec,
+            status=status,
+            target=target,
+            waiting=waiting,
+            rival=_rival(obj, spec, ports),
+            route=ports.cluster.get(HTTPROUTE, owner.namespace, owner.name),
+            deployments=_children(ports, DEPLOYMENT, owner.namespace, owner.name),
+            services=_children(ports, SERVICE, owner.namespace, owner.name),
+            records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
+            readings=_readings(spec, status, Subject(owner.namespace, owner.name, ""), ports, now),
+            command=command_of(obj, status),
+            gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
+            defaults=defaults,
+            now=now,
+            problems=problems,
+        )
+
+    def decide(self, observed: Observed) -> Plan:
+        """Decide."""
+        return decide_release(observed)
+
+
+def _target(
+    spec: ModelReleaseSpec,
+    status: ModelReleaseStatus,
+    namespace: str,
+    defaults: ServingDefaults,
+    ports: Ports,
+    now: datetime,
+) -> tuple[RevisionStatus | None, str, tuple[str, ...]]:
+    """Return the wanted revision; or None, and why."""
+    model = spec.model
+    try:
+        version: str | None
+        if model.from_ is not None:
+            version, waiting = _from_run(model.name, model.from_.training_run, namespace, ports)
+            if version is None:
+                return None, waiting, ()
+        elif model.alias is not None:
+            found = ports.registry.alias(model.name, model.alias)
+            if found is None:
+                return None, f"model {model.name} has no alias {model.alias}", ()
+            return candidate(spec, found, defaults, now), "", ()
+        else:
+            version = model.version
+        known = _known(status, str(version))
+        if known is not None:
+            # What a version is never changes; what serves it may.
+            revision = revision_of(spec, known.digest, defaults)
+            return known.model_copy(update={"revision": revision, "since": now}), "", ()
+        found = ports.registry.version(model.name, str(version))
+        if found is None:
+            return None, f"model {model.name} has no version {version}", ()
+        if found.status != "READY":
+            return None, f"version {version} of model {model.name} is {found.status}", ()
+        return candidate(spec, found, defaults, now), "", ()
+    except Stalled:
+        raise
+    except ModelopsError as error:
+        if status.stable is None and status.canary is None:
+            raise
+        return status.canary or None, error.message, (error.message,)
+
+
+def _from_run(model: str, name: str, namespace: str, ports: Ports) -> tuple[str | None, str]:
+    run = ports.cluster.get(TRAININGRUN.resource, namespace, name)
+    if run is None:
+        return None, f"there is no TrainingRun {name} in namespace {namespace}"
+    trained = (run["spec"].get("model") or {}).get("name")
+    if trained != model:
+        raise Stalled("ModelMismatch", f"TrainingRun {name} registers model {trained}, not {model}; make them agree")
+    version = (run.get("status") or {}).get("modelVersion")
+    return (str(version), "") if version else (None, f"TrainingRun {name} has not registered a version yet")
+
+
+def _known(status: ModelReleaseStatus, version: str) -> RevisionStatus | None:
+    return next((one for one in (status.canary, status.stable) if one is not None and one.version == version), None)
+
+
+def _rival(obj: Mapping[str, Any], spec: ModelReleaseSpec, ports: Ports) -> str:
+    """Return the older release that would move the same alias of the same model."""
+    mine = _age(obj)
+    for other in ports.cluster.list(MODELRELEASE.resource, None):
+        model = other["spec"].get("model") or {}
+        same = (model.get("name"), model.get("promotedAlias", "champion")) == (
+            spec.model.name,
+            spec.model.promoted_alias,
+        )
+        if same and other["metadata"].get("uid") != obj["metadata"].get("uid") and _age(other) < mine:
+            return f"ModelRelease {other['metadata'].get('namespace')}/{other['metadata']['name']}"
+    return ""
+
+
+def _age(obj: Mapping[str, Any]) -> tuple[str, str, str]:
+    meta = obj["metadata"]
+    return str(meta.get("creationTimestamp", "")), str(meta.get("namespace", "")), meta["name"]
+
+
+def _children(ports: Ports, resource: Resource, namespace: str, name: str) -> dict[str, dict[str, Any]]:
+    found = ports.cluster.list(resource, namespace, {OWNER_KIND: "ModelRelease", OWNER_NAME: name})
+    return {child["metadata"]["name"]: child for child in found if not child["metadata"].get("deletionTimestamp")}
+
+
+def _readings(
+    spec: ModelReleaseSpec, status: ModelReleaseStatus, subject: Subject, ports: Ports, now: datetime
+) -> dict[str, Reading]:
+    due, start = next_look(status, spec.analysis), window_start(status, spec.analysis)
+    if due is None or start is None or now < due or status.canary is None:
+        return {}
+    subject = Subject(subject.namespace, subject.release, status.canary.revision)
+    step = max(now - start, spec.analysis.interval)
+
+    def read(index: int) -> Reading:
+        metric = spec.analysis.metrics[index]
+        return read_metric(metric, subject, ports, interval=spec.analysis.interval, step=step, now=now)
+
+    metrics = spec.analysis.metrics
+    with ThreadPoolExecutor(min(_PARALLEL, len(metrics)), thread_name_prefix="metrics") as pool:
+        found = list(pool.map(read, range(len(metrics))))
+    return {metric.name: reading for metric, reading in zip(metrics, found, strict=True)}

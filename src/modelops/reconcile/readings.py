@@ -1,0 +1,62 @@
+"""Asks Prometheus for one metric of a canary. Whatever goes wrong is a reading too: an Error, never a number."""
+
+import math
+from datetime import datetime, timedelta
+
+from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.verdicts import Reading, min_samples
+from modelops.errors import ModelopsError
+from modelops.reconcile.bundle import Ports
+
+
+def read_metric(
+    metric: Metric, subject: Subject, ports: Ports, *, interval: timedelta, step: timedelta, now: datetime
+) -> Reading:
+    """Return what Prometheus says of one metric.
+
+    Args:
+        metric: what is asked.
+        subject: whose figures.
+        ports: Prometheus and the settings.
+        interval: the window of a look.
+        step: the time since figures count for this weight; the window when the interval holds too few samples.
+        now: the time of the answer.
+    """
+    query = ""
+    try:
+        if metric.prometheus is not None:
+            query = fill(metric.prometheus.query, subject, interval)
+            samples = None
+            if metric.prometheus.samples_query is not None:
+                samples = _number(ports, fill(metric.prometheus.samples_query, subject, interval), now)
+            return Reading(query, _values(ports, query, now), samples)
+        figures = figures_of(ports.settings.gateway_figures, subject)
+        window, samples = interval, _number(ports, figures.samples(interval), now)
+        if samples < min_samples(metric) and step > interval:
+            window, samples = step, _number(ports, figures.samples(step), now)
+        query = _builtin(metric, figures, window, ports, now)
+        return Reading(query, _values(ports, query, now), samples)
+    except ModelopsError as error:
+        return Reading(query, error=error.message)
+    except ValueError as error:
+        return Reading(query, error=str(error))
+
+
+def _builtin(metric: Metric, figures: EnvoyFigures, window: timedelta, ports: Ports, now: datetime) -> str:
+    if metric.builtin == "success-rate":
+        return figures.success_rate(window)
+    bounds = tuple(
+        series.labels["le"] for series in ports.metrics.query(figures.buckets(), now) if series.labels.get("le")
+    )
+    return figures.slow_share(window, bucket_for(metric.slo or 0.0, bounds))
+
+
+def _values(ports: Ports, query: str, now: datetime) -> tuple[float, ...]:
+    return tuple(series.value for series in ports.metrics.query(query, now))
+
+
+def _number(ports: Ports, query: str, now: datetime) -> float:
+    """Return the one number a query answers; nothing, or not a number, is no samples."""
+    values = _values(ports, query, now)
+    return values[0] if len(values) == 1 and not math.isnan(values[0]) else 0.0
