@@ -124,7 +124,7 @@ class Operator:
             settings=kopf.OperatorSettings(),
             standalone=True,
             stop_flag=stopping,
-            **namespaces,  # type: ignore[arg-type]
+            **namespaces,
         )
 
     async def _relist(self) -> None:

@@ -1,7 +1,7 @@
 """Starts the parts of the local home, watches over them, and ends them all, in order.
 
-Run by `modelops local up`, in the foreground or, with --detach, as `python -m modelops.localhome.supervisor`. Every part
-is recorded by pid and start time, so that the next supervisor ends what a killed one left behind.
+Run by `modelops local up`, in the foreground or, with --detach, as `python -m modelops.localhome.supervisor`. Every
+part is recorded by pid and start time, so that the next supervisor ends what a killed one left behind.
 """
 
 import argparse

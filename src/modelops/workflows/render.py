@@ -18,7 +18,7 @@ RESULT_PATH: Final = "/tmp/modelops/result.json"  # noqa: S108 - inside the step
 EVALUATION_PATH: Final = "/tmp/modelops/evaluation.json"  # noqa: S108
 MESSAGE_PATH: Final = "/tmp/modelops/message"  # noqa: S108
 _KEPT: Final = 24 * 3600
-_RETRY: Final = "lastRetry.status == 'Error' or (lastRetry.exitCode != '64' and lastRetry.exitCode != '0')"
+RETRY_EXPRESSION: Final = "lastRetry.status == 'Error' or (lastRetry.exitCode != '64' and lastRetry.exitCode != '0')"
 """Bad input (64) is not tried again; a lost or evicted pod (Error, or killed) is."""
 _GIT_ENV: Final = (
     ("MODELOPS_GIT_USERNAME", "username"),
@@ -218,7 +218,7 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
         "retryStrategy": {
             "limit": str(runtime.retries),
             "retryPolicy": "Always",
-            "expression": _RETRY,
+            "expression": RETRY_EXPRESSION,
             "backoff": {"duration": "5s", "factor": "2", "maxDuration": "5m"},
         },
     }

@@ -31,6 +31,8 @@ def compile_expression(text: str) -> Callable[[Sequence[float]], bool]:
     """
     import celpy  # noqa: PLC0415 - costs 30 MiB; only releases with expressions pay
     from celpy import celtypes  # noqa: PLC0415
+    from celpy.celparser import CELParseError  # noqa: PLC0415
+    from celpy.evaluation import CELEvalError  # noqa: PLC0415
 
     functions: dict[str, Any] = {
         "isNaN": lambda value: celtypes.BoolType(math.isnan(value)),
@@ -41,14 +43,14 @@ def compile_expression(text: str) -> Callable[[Sequence[float]], bool]:
     environment = celpy.Environment()
     try:
         program = environment.program(environment.compile(_numbers_as_doubles(text)), functions=functions)
-    except celpy.CELParseError as error:
+    except CELParseError as error:
         raise _invalid(text, "is not an expression") from error
 
     def evaluate(result: Sequence[float]) -> bool:
         values = celtypes.ListType([celtypes.DoubleType(value) for value in result])
         try:
             outcome = program.evaluate({"result": values})
-        except (celpy.CELEvalError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        except (CELEvalError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise ExpressionError(f"{text!r} cannot be evaluated on {list(result)}") from error
         if not isinstance(outcome, celtypes.BoolType | bool):
             raise ExpressionError(f"{text!r} is not true or false")

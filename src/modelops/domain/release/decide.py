@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelops.api.kinds import DEPLOYMENT, SERVICE
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
-from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
+from modelops.domain.plan import Action, ApplyObject, DeleteObject, EventSpec, Plan, SetAlias
 from modelops.domain.release import objects, settle
 from modelops.domain.release.commands import handle
 from modelops.domain.release.measure import fresh_step, next_look, tally, weigh, window_start
@@ -245,7 +245,7 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
     return _retire(seen, turn, routed=routed) if status.retiring else turn
 
 
-def _deployment(wanted: objects.ApplyObject, found: Any, *, is_stable: bool) -> tuple[Action, ...]:
+def _deployment(wanted: ApplyObject, found: Any, *, is_stable: bool) -> tuple[Action, ...]:
     """A stable revision's template is what was promoted; only how many replicas serve it may change."""
     if found is None or not is_stable:
         return objects.needed(wanted, found)

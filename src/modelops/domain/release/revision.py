@@ -141,5 +141,5 @@ def _listen(container: dict[str, Any]) -> None:
 
 def _label(text: str) -> str:
     """Return a text as a label value: at most 63 letters, digits, dots, dashes."""
-    kept = "".join(sign if sign.isalnum() and sign.isascii() or sign in "._-" else "-" for sign in text)[:63]
+    kept = "".join(sign if (sign.isalnum() and sign.isascii()) or sign in "._-" else "-" for sign in text)[:63]
     return kept.strip("._-") or "model"

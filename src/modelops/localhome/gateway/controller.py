@@ -184,4 +184,4 @@ def _conditions(verdict: Verdict, generation: int, before: Mapping[str, Mapping[
     return conditions
 
 
-__all__ = ["CONTROLLER", "Key", "GatewayController"]
+__all__ = ["CONTROLLER", "GatewayController", "Key"]

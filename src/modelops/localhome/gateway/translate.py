@@ -136,7 +136,8 @@ def _routes(
         if rule.get("filters"):
             raise UnsupportedRouteError(f"rules[{number}].filters: this gateway has no filters; leave them out")
         action = _action(key[0], rule, number, services, missing)
-        for entry in rule.get("matches") or ({},):
+        matches: Sequence[Obj] = rule.get("matches") or [{}]
+        for entry in matches:
             match, rank = _match(entry, number)
             ranked.append(((*rank, age, *key, number), {"match": match, **action}))
     return ranked, missing

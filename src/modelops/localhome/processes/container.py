@@ -61,7 +61,7 @@ def command_of(template: Mapping[str, Any], port: int, secret: Callable[[str, st
         UnsupportedLocallyError: something in it cannot be had here; the message names it.
     """
     pod = template.get("spec") or {}
-    containers = pod.get("containers") or ()
+    containers: list[Mapping[str, Any]] = list(pod.get("containers") or ())
     if len(containers) != 1:
         raise UnsupportedLocallyError(f"{len(containers)} containers; on one machine a pod has exactly one")
     for name, value in pod.items():

@@ -113,7 +113,7 @@ class Replica:
             self._stopping.wait(0.05 if not self.ready else 0.2)
         return "stopped"
 
-    def _set(self, ready: bool, message: str) -> None:  # noqa: FBT001
+    def _set(self, ready: bool, message: str) -> None:
         if (ready, message) != (self.ready, self.message):
             self.ready, self.message = ready, message
             self._changed()
