@@ -17,6 +17,8 @@ HERE = Path(__file__).parent
 EXAMPLES = ("digits", "real-estate")
 NAMES = {"digits": "digits", "real-estate": "listing-price"}
 """Name of the TrainingRun, the ModelRelease and the registered model of each example."""
+DATASETS = {"digits": "digits", "real-estate": "listings"}
+"""Name of the Dataset of each example."""
 HOSTNAMES = {"digits": "digits.example.com", "real-estate": "prices.example.com"}
 SUBJECTS = {
     1: "Release a first model",

@@ -71,7 +71,7 @@ def main() -> int:
         console.print(f"\nStill running; stop it with: modelops local down --state-dir {program.state_dir}")
         return int(failed)
     if not failed:
-        program.show("lineage", options.example)
+        program.show("lineage", story.name)
     program.run("local", "down", timeout=60)
     if failed:
         console.print(f"The state directory with all logs is kept: {program.state_dir}")

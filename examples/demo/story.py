@@ -38,6 +38,11 @@ class Story:
     chapters: list[Chapter] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """Name of the TrainingRun, the ModelRelease and the registered model."""
+        return make_repo.NAMES[self.example]
+
     def tell(self) -> None:
         """Commit three versions and follow each one to its end.
 
@@ -47,37 +52,34 @@ class Story:
         self.say("starting the local home (MLflow, API server, Prometheus, Envoy, operator) …")
         begun = time.monotonic()
         make_repo.make_repository(self.example, self.repo)
-        commit = make_repo.commit_version(self.repo, self.example, 1)
+        commit = make_repo.commit_version(self.repo, 1, example=self.example)
         self.program.must("local", "up", "--repo", self.repo.as_uri(), "--detach", timeout=180)
         up = time.monotonic() - begun
         self.chapters.append(self._follow(1, commit, expect=PROMOTED, extra={"local home up": up}))
         gateway = self.program.endpoints()["gateway"]
-        host = make_repo.hostname(self.example)
-        url = f"{gateway}/v2/models/{self.example}/infer"
+        host = make_repo.HOSTNAMES[self.example]
+        url = f"{gateway}/v2/models/{self.name}/infer"
         self.say(f"customers start to ask {url} (Host: {host})")
         with Customers(url, host, make_repo.traffic_rows(self.example)) as customers:
             for version, expect in ((2, PROMOTED), (3, DEGRADED)):
-                commit = make_repo.commit_version(self.repo, self.example, version)
+                commit = make_repo.commit_version(self.repo, version, example=self.example)
                 self.chapters.append(self._follow(version, commit, expect=expect))
         for (status, model), count in sorted(customers.answers.items()):
-            key = (
-                f"answered {status} by version {model}" if model else (f"answered {status}" if status else "no answer")
-            )
-            self.answers[key] = count
+            self.answers[_words(status, model)] = count
 
     def _follow(self, number: int, commit: str, *, expect: int, extra: dict[str, float] | None = None) -> Chapter:
-        what = make_repo.describe(self.example, number)
+        what = make_repo.SUBJECTS[number]
         self.say(f"commit {commit[:8]}: {what}")
         clock = _Clock()
         version = str(number)
         clock.until("data checked and pinned", lambda: self._dataset_at(commit, number))
         clock.until("trained, evaluated, registered", lambda: self._registered() == version, timeout=180)
         done = self.program.run(
-            "release", "status", self.example, "--version", version, "--watch", "--timeout", "180s", timeout=200
+            "release", "status", self.name, "--version", version, "--watch", "--timeout", "180s", timeout=200
         )
         clock.lap("released" if number == 1 else "canary judged")
         if done.returncode != expect:
-            described = self.program.run("describe", "modelrelease", self.example).stdout
+            described = self.program.run("describe", "modelrelease", self.name).stdout
             message = (
                 f"version {version} should have been {'promoted' if expect == PROMOTED else 'rolled back'}, "
                 f"but release status exited with {done.returncode}: {done.stdout.strip()[-500:]} "
@@ -93,22 +95,22 @@ class Story:
             applied = self._status("gitsource", self.repo.name).get("lastAppliedRevision", "")
             if not applied.endswith(commit):
                 return False
-        ready = {c["type"]: c["status"] for c in self._status("dataset", self.example).get("conditions", ())}
+        ready = {c["type"]: c["status"] for c in self._status("dataset", make_repo.DATASETS[self.example]).get("conditions", ())}
         return ready.get("Ready") == "True"
 
     def _registered(self) -> str:
-        status = self._status("trainingrun", self.example)
+        status = self._status("trainingrun", self.name)
         for condition in status.get("conditions", ()):
             if condition["type"] == "Stalled" and condition["status"] == "True":
-                raise StoryError(f"TrainingRun {self.example}: {condition['message']}")
+                raise StoryError(f"TrainingRun {self.name}: {condition['message']}")
         return str(status.get("modelVersion", ""))
 
     def _record(self, version: str) -> dict[str, Any]:
-        for record in reversed(self._status("modelrelease", self.example).get("history", ())):
+        for record in reversed(self._status("modelrelease", self.name).get("history", ())):
             if record["version"] == version:
                 settled: dict[str, Any] = record
                 return settled
-        raise StoryError(f"version {version} is not in the history of ModelRelease {self.example}")
+        raise StoryError(f"version {version} is not in the history of ModelRelease {self.name}")
 
     def _status(self, kind: str, name: str) -> dict[str, Any]:
         done = self.program.run("get", kind, name, "-o", "json")

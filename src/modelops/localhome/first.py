@@ -1,6 +1,6 @@
 """The objects that a new local home begins with: its namespace, the pool `local`, and the source of manifests.
 
-Called by the supervisor once the API server answers. What exists is brought to the same state again; nothing is removed.
+Called by the supervisor once the API server answers. What exists is brought to the same state; nothing is removed.
 """
 
 import re

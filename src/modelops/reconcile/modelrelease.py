@@ -28,7 +28,7 @@ from modelops.domain.release.decide import decide_release
 from modelops.domain.release.measure import next_look, window_start
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Observed
-from modelops.domain.release.revision import ServingDefaults, candidate, revision_of
+from modelops.domain.release.revision import Registered, ServingDefaults, candidate, revision_of
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
@@ -87,37 +87,38 @@ def _target(
     now: datetime,
 ) -> tuple[RevisionStatus | None, str, tuple[str, ...]]:
     """Return the wanted revision; or None, and why."""
-    model = spec.model
     try:
-        version: str | None
-        if model.from_ is not None:
-            version, waiting = _from_run(model.name, model.from_.training_run, namespace, ports)
-            if version is None:
-                return None, waiting, ()
-        elif model.alias is not None:
-            found = ports.registry.alias(model.name, model.alias)
-            if found is None:
-                return None, f"model {model.name} has no alias {model.alias}", ()
-            return candidate(spec, found, defaults, now), "", ()
-        else:
-            version = model.version
-        known = _known(status, str(version))
+        version, waiting = _version(spec, namespace, ports)
+        if version is None:
+            return None, waiting, ()
+        known = _known(status, version)
         if known is not None:
             # What a version is never changes; what serves it may.
             revision = revision_of(spec, known.digest, defaults)
             return known.model_copy(update={"revision": revision, "since": now}), "", ()
-        found = ports.registry.version(model.name, str(version))
-        if found is None:
-            return None, f"model {model.name} has no version {version}", ()
-        if found.status != "READY":
-            return None, f"version {version} of model {model.name} is {found.status}", ()
-        return candidate(spec, found, defaults, now), "", ()
+        found = ports.registry.version(spec.model.name, version)
     except Stalled:
         raise
     except ModelopsError as error:
         if status.stable is None and status.canary is None:
             raise
         return status.canary or None, error.message, (error.message,)
+    if found is None:
+        return None, f"model {spec.model.name} has no version {version}", ()
+    if found.status != "READY":
+        return None, f"version {version} of model {spec.model.name} is {found.status}", ()
+    return candidate(spec, Registered(found.version, found.run_id, found.tags), defaults, now), "", ()
+
+
+def _version(spec: ModelReleaseSpec, namespace: str, ports: Ports) -> tuple[str | None, str]:
+    """Return the version that is wanted; or None, and why."""
+    model = spec.model
+    if model.from_ is not None:
+        return _from_run(model.name, model.from_.training_run, namespace, ports)
+    if model.alias is not None:
+        found = ports.registry.alias(model.name, model.alias)
+        return (found.version, "") if found else (None, f"model {model.name} has no alias {model.alias}")
+    return model.version, ""
 
 
 def _from_run(model: str, name: str, namespace: str, ports: Ports) -> tuple[str | None, str]:

@@ -1,7 +1,7 @@
 """Conditions over `result`: the part of CEL that talks about numbers, evaluated by cel-python.
 
-Called by verdicts. An expression may come from anybody who may commit, so only what compares and computes numbers is let
-through: no strings, no macros, no regular expressions; its cost is bounded by its length.
+Called by verdicts. An expression may come from anybody who may commit, so only what compares and computes numbers is
+let through: no strings, no macros, no regular expressions; its cost is bounded by its length.
 """
 
 import math

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from modelops.api.labels import MANAGED_BY, MANAGER, MODEL, OWNER_KIND, OWNER_NAME, RELEASE, REVISION
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ReleaseLineage, RevisionStatus
-from modelops.ports import ModelVersion
 
 PORT: Final = 8080
 _LENGTH: Final = 10
@@ -27,7 +26,16 @@ class ServingDefaults:
     mlflow_tracking_uri: str
 
 
-def candidate(spec: ModelReleaseSpec, found: ModelVersion, defaults: ServingDefaults, now: datetime) -> RevisionStatus:
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A version as the registry has it."""
+
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+
+
+def candidate(spec: ModelReleaseSpec, found: Registered, defaults: ServingDefaults, now: datetime) -> RevisionStatus:
     """Return the revision that a registered version is under this spec."""
     tags = found.tags
     # A version that modelops did not register has no digest of its bytes; its run stands in, which never changes.

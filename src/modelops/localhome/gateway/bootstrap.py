@@ -14,6 +14,9 @@ ROUTES: Final = "local"
 """Name of the route configuration."""
 CLUSTER_TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ROUTE_TYPE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
+_MANAGER_TYPE: Final = (
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+)
 BUCKETS_MS: Final = (
     *(1, 2, 5, 10, 20, 25, 30, 40, 50, 75, 100, 150, 200, 250, 300, 400, 500, 750),
     *(1000, 1500, 2000, 3000, 5000, 10000, 30000, 60000),
@@ -45,7 +48,7 @@ def _loopback(port: int) -> dict[str, Any]:
 def bootstrap(directory: Path, *, gateway_port: int, admin_port: int) -> dict[str, Any]:
     """Return the bootstrap document. Pure."""
     manager = {
-        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "@type": _MANAGER_TYPE,
         "stat_prefix": LISTENER,
         "strip_any_host_port": True,
         "rds": {"route_config_name": ROUTES, "config_source": _watched(routes_file(directory))},
