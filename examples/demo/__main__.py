@@ -32,8 +32,8 @@ def _where_to_look(story: Story, console: Console) -> None:
     endpoints = story.program.endpoints()
     console.print("\nWhere to look:")
     console.print(f"  export MODELOPS_STATE_DIR={state}")
-    console.print(f"  modelops describe modelrelease {story.example}")
-    console.print(f"  modelops lineage {story.example}")
+    console.print(f"  modelops describe modelrelease {story.name}")
+    console.print(f"  modelops lineage {story.name}")
     console.print(f"  git -C {story.repo} log --oneline")
     for name in ("mlflow", "prometheus", "gateway"):
         console.print(f"  {name}: {endpoints.get(name, '')}")

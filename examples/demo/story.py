@@ -95,7 +95,10 @@ class Story:
             applied = self._status("gitsource", self.repo.name).get("lastAppliedRevision", "")
             if not applied.endswith(commit):
                 return False
-        ready = {c["type"]: c["status"] for c in self._status("dataset", make_repo.DATASETS[self.example]).get("conditions", ())}
+        ready = {
+            c["type"]: c["status"]
+            for c in self._status("dataset", make_repo.DATASETS[self.example]).get("conditions", ())
+        }
         return ready.get("Ready") == "True"
 
     def _registered(self) -> str:

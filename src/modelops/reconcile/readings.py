@@ -32,9 +32,10 @@ def read_metric(
                 samples = _number(ports, fill(metric.prometheus.samples_query, subject, interval), now)
             return Reading(query, _values(ports, query, now), samples)
         figures = figures_of(ports.settings.gateway_figures, subject)
-        window, samples = interval, _number(ports, figures.samples(interval), now)
+        count = figures.samples if metric.builtin == "success-rate" else figures.slow_samples
+        window, samples = interval, _number(ports, count(interval), now)
         if samples < min_samples(metric) and step > interval:
-            window, samples = step, _number(ports, figures.samples(step), now)
+            window, samples = step, _number(ports, count(step), now)
         query = _builtin(metric, figures, window, ports, now)
         return Reading(query, _values(ports, query, now), samples)
     except ModelopsError as error:

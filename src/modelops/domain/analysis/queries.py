@@ -79,17 +79,22 @@ class EnvoyFigures:
 
     def samples(self, window: timedelta) -> str:
         """Return the query for how many requests ended in the window: answered, failed or abandoned by the client."""
-        started = self._grown("upstream_rq_total", window)
-        completed = self._grown("upstream_rq_completed", window)
-        active = f"envoy_cluster_upstream_rq_active{{{self._match}}}"
-        # In flight now, but not before: neither answered nor given up yet.
-        pending = f"((sum({active}) or vector(0)) - (sum({active} offset {window_text(window)}) or vector(0)))"
-        return f"({completed} + clamp_min({started} - {completed} - {pending}, 0))"
+        return f"({self._grown('upstream_rq_completed', window)} + {self._abandoned(window)})"
 
     def success_rate(self, window: timedelta) -> str:
         """Return the query for the share of requests that the server answered without a 5xx, 0-1."""
         good = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
         return f"({good} or vector(0)) / {self.samples(window)}"
+
+    def slow_samples(self, window: timedelta) -> str:
+        """Return the query for how many requests are known to be slow or fast.
+
+        Envoy's histograms lag behind its counters by up to one flush, so the histogram is held against its own count;
+        what never enters it (timeouts, requests abandoned by clients) is added.
+        """
+        timed = self._grown("upstream_rq_time_count", window)
+        timeouts = self._grown("upstream_rq_timeout", window)
+        return f"(({timed} or vector(0)) + ({timeouts} or vector(0)) + ({self._abandoned(window)} or vector(0)))"
 
     def slow_share(self, window: timedelta, bucket: str | None) -> str:
         """Return the query for the share of requests that took longer than a bucket, or never ended, 0-1.
@@ -98,10 +103,19 @@ class EnvoyFigures:
             window: how far back.
             bucket: `le` of the bucket; None when the histogram has no series, so nothing was ever answered.
         """
-        if bucket is None:
-            return f"{self.samples(window)} / {self.samples(window)}"  # 1, or no number where nothing ended
-        fast = self._grown("upstream_rq_time_bucket", window, f'le="{bucket}"')
-        return f"clamp_min(1 - ({fast} or vector(0)) / {self.samples(window)}, 0)"
+        fast = "vector(0)"
+        if bucket is not None:
+            grown = self._grown("upstream_rq_time_bucket", window, f'le="{bucket}"')
+            fast = f"({grown} or vector(0))"
+        return f"clamp_min(1 - {fast} / {self.slow_samples(window)}, 0)"
+
+    def _abandoned(self, window: timedelta) -> str:
+        """Return the query for requests that were started but neither completed nor are still in flight."""
+        started, completed = self._grown("upstream_rq_total", window), self._grown("upstream_rq_completed", window)
+        active = f"envoy_cluster_upstream_rq_active{{{self._match}}}"
+        # In flight now, but not before: neither answered nor given up yet.
+        pending = f"((sum({active}) or vector(0)) - (sum({active} offset {window_text(window)}) or vector(0)))"
+        return f"clamp_min({started} - {completed} - {pending}, 0)"
 
     def _grown(self, name: str, window: timedelta, *more: str) -> str:
         series = f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}"

@@ -73,6 +73,8 @@ def bootstrap(directory: Path, *, gateway_port: int, admin_port: int) -> dict[st
         "admin": {"address": _loopback(admin_port)},
         "dynamic_resources": {"cds_config": _watched(clusters_file(directory))},
         "static_resources": {"listeners": [listener]},
+        # Histograms are merged at each flush; 5 s, the default, would make them lag behind the counters.
+        "stats_flush_interval": "0.5s",
         "stats_config": {
             "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": [float(b) for b in BUCKETS_MS]}]
         },
