@@ -1,0 +1,37 @@
+# `make help` says what there is. Everything runs in .venv, which `make setup` makes.
+PYTHON ?= python3
+EXAMPLE ?= digits
+BIN := .venv/bin
+
+.PHONY: help setup demo test e2e lint generate verify figures
+.DEFAULT_GOAL := help
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything in it, and bring Prometheus; TORCH_INDEX=<address> takes torch from there
+	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh scripts/setup.sh
+
+demo: .venv ## Three commits: one released, a better one promoted, a bad one rolled back (EXAMPLE=real-estate, KEEP=1)
+	@$(BIN)/python -m examples.demo --example $(EXAMPLE) $(if $(KEEP),--keep)
+
+test: .venv ## Unit, golden, API contract and the local loop
+	@$(BIN)/python -m pytest
+
+e2e: .venv ## What needs a real API server (kube-apiserver and etcd), and the whole chain on the other example
+	@$(BIN)/python -m pytest -m "real_apiserver or e2e" -o addopts="-ra --strict-markers"
+
+lint: .venv ## ruff, mypy, the layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+generate: .venv ## Write CRDs, schemas, reference pages and golden Workflows anew
+	@$(BIN)/python -m modelops.api.generate
+	@$(BIN)/python -m tests.contract.test_listing
+	@$(BIN)/python -m tests.golden.workflows
+
+verify: generate ## Regenerate everything; a dirty tree fails
+	@git diff --exit-code -- crds schemas docs workflows || { echo "generated files differ: commit what 'make generate' wrote"; exit 1; }
+	@test -z "$$(git ls-files --others --exclude-standard -- crds schemas docs workflows)" || { echo "generated files are not committed"; exit 1; }
+
+.venv:
+	@echo "there is no .venv yet; run: make setup" >&2; exit 1

@@ -1,0 +1,121 @@
+"""`modelops validate PATH…`: every problem at once, as file:line: kind/name: field: reason; exit 1.
+
+The same schemas and rules that the API server holds an object against, and what only the operator would find later.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import yaml
+from pydantic import ValidationError
+
+from modelops.api.kinds import KINDS
+from modelops.api.manifest import FieldPath, Manifest, Problem, read
+from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.domain.analysis.verdicts import judge_of
+from modelops.errors import Stalled
+from modelops.localhome.apiserver import rules, structural, validation
+from modelops.localhome.apiserver.resources import ResourceType, from_definition
+from modelops.localhome.parts import crd_directory
+
+_PART: Final = re.compile(r"[^.\[\]]+|\[(\d+)\]")
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+def validate(paths: tuple[Path, ...]) -> None:
+    """Find every problem in manifests before git does; exits 1 if there is one."""
+    types = _types()
+    problems: list[Problem] = []
+    seen: dict[tuple[str, str, str], str] = {}
+    count = 0
+    for path in _files(paths):
+        manifests, broken = read(path.read_bytes(), str(path))
+        problems += broken
+        count += len(manifests)
+        for manifest in manifests:
+            problems += _problems(manifest, types, seen)
+    for problem in sorted(problems, key=lambda one: (one.path, one.line)):
+        click.echo(str(problem))
+    if problems:
+        click.echo(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {count} objects", err=True)
+        raise click.exceptions.Exit(1)
+    click.echo(f"{count} objects are valid")
+
+
+def _types() -> dict[str, ResourceType]:
+    found: dict[str, ResourceType] = {}
+    for path in crd_directory().glob("*.yaml"):
+        for resource in from_definition(yaml.safe_load(path.read_text(encoding="utf-8"))):
+            found[resource.kind] = resource
+    return found
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file())
+        elif path.is_file():
+            yield path
+        else:
+            raise Stalled("NotFound", f"{path}: no such file or directory")
+
+
+def _problems(
+    manifest: Manifest, types: Mapping[str, ResourceType], seen: dict[tuple[str, str, str], str]
+) -> Iterator[Problem]:
+    obj, meta = manifest.obj, manifest.obj["metadata"]
+    identity = (obj["kind"], str(meta.get("namespace", "")), str(meta["name"]))
+    if identity in seen:
+        yield manifest.problem(("metadata", "name"), f"is also in {seen[identity]}; give one of them another name")
+    seen.setdefault(identity, f"{manifest.path}:{manifest.line}")
+    if not obj["apiVersion"].startswith("modelops.dev/"):
+        return
+    resource = types.get(obj["kind"])
+    if resource is None or obj["apiVersion"] != API_VERSION:
+        known = ", ".join(kind.resource.kind for kind in KINDS)
+        yield manifest.problem(("kind",), f"{obj['apiVersion']} {obj['kind']} is not known; {API_VERSION} has {known}")
+        return
+    yield from _against_schema(manifest, resource)
+
+
+def _against_schema(manifest: Manifest, resource: ResourceType) -> Iterator[Problem]:
+    obj = {key: value for key, value in manifest.obj.items() if key != "status"}
+    unknown: list[str] = []
+    pruned = structural.prune(obj, resource.schema, "", unknown)
+    for name in unknown:
+        yield manifest.problem(_path(name), "unknown field")
+    filled = structural.with_defaults(pruned, resource.schema)
+    errors = validation.validate(filled, resource.schema)
+    if not any(error.reason in validation.BLOCKING for error in errors):
+        errors += rules.check(filled, resource.schema)
+    for error in errors:
+        yield manifest.problem(_path(error.field), error.message)
+    if not errors and not unknown:
+        yield from _against_types(manifest, filled)
+
+
+def _against_types(manifest: Manifest, obj: Mapping[str, Any]) -> Iterator[Problem]:
+    """What the schema cannot say: bounds of durations, conditions that do not compile."""
+    kind = next(kind for kind in KINDS if kind.resource.kind == obj["kind"])
+    try:
+        spec = kind.spec.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        for one in error.errors(include_url=False, include_context=False, include_input=False):
+            yield manifest.problem(("spec", *one["loc"]), one["msg"])
+        return
+    if isinstance(spec, ModelReleaseSpec):
+        for index, metric in enumerate(spec.analysis.metrics):
+            try:
+                judge_of(metric)
+            except Stalled as error:
+                yield manifest.problem(("spec", "analysis", "metrics", index), error.message)
+
+
+def _path(text: str) -> FieldPath:
+    return tuple(int(match[1]) if match[1] else match[0] for match in _PART.finditer(text))
