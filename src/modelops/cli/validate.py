@@ -86,14 +86,15 @@ def _problems(
 
 def _against_schema(manifest: Manifest, resource: ResourceType) -> Iterator[Problem]:
     obj = {key: value for key, value in manifest.obj.items() if key != "status"}
+    schema = structural.whole(resource.schema)
     unknown: list[str] = []
-    pruned = structural.prune(obj, resource.schema, "", unknown)
+    pruned = structural.prune(obj, schema, "", unknown)
     for name in unknown:
         yield manifest.problem(_path(name), "unknown field")
-    filled = structural.with_defaults(pruned, resource.schema)
-    errors = validation.validate(filled, resource.schema)
+    filled = structural.with_defaults(pruned, schema)
+    errors = validation.validate(filled, schema)
     if not any(error.reason in validation.BLOCKING for error in errors):
-        errors += rules.check(filled, resource.schema)
+        errors += rules.check(filled, schema)
     for error in errors:
         yield manifest.problem(_path(error.field), error.message)
     if not errors and not unknown:
