@@ -1,0 +1,53 @@
+"""Queries: fields are filled in, nothing of a user's object can widen them."""
+
+from datetime import timedelta
+
+import pytest
+
+from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.errors import Stalled
+
+SUBJECT = Subject("pricing", "price", "abc123")
+
+
+def test_fields_are_filled_in() -> None:
+    """The four documented fields, with or without blanks."""
+    found = fill('x{r="{{ .revision }}",n="{{.namespace}}"}[{{ .window }}]', SUBJECT, timedelta(minutes=1))
+    assert found == 'x{r="abc123",n="pricing"}[60000ms]'
+
+
+def test_unknown_field_is_refused() -> None:
+    """A misspelt field is an error, not an empty string."""
+    with pytest.raises(Stalled, match="known fields are"):
+        fill("{{ .revison }}", SUBJECT, timedelta(minutes=1))
+
+
+def test_unknown_gateway_is_refused() -> None:
+    """Figures that nobody knows how to read stall the release."""
+    with pytest.raises(Stalled, match="use one of: envoy"):
+        figures_of("nginx", SUBJECT)
+
+
+@pytest.mark.parametrize(
+    ("slo", "bounds", "expected"),
+    [
+        pytest.param(0.5, ("100", "500", "1000", "+Inf"), "500", id="the bound itself"),
+        pytest.param(0.6, ("100", "500", "1000", "+Inf"), "500", id="a doubtful request counts as slow"),
+        pytest.param(0.5, (), None, id="no histogram yet"),
+    ],
+)
+def test_bucket(slo: float, bounds: tuple[str, ...], expected: str | None) -> None:
+    """The largest bound not above the SLO."""
+    assert bucket_for(slo, bounds) == expected
+
+
+def test_slo_below_every_bucket_is_an_error() -> None:
+    """What cannot be told apart is not guessed."""
+    with pytest.raises(ValueError, match="no bucket at or below"):
+        bucket_for(0.01, ("100", "+Inf"))
+
+
+def test_name_that_could_end_the_selector_is_refused() -> None:
+    """Names are DNS labels; anything else never reaches Prometheus."""
+    with pytest.raises(Stalled):
+        EnvoyFigures(Subject('a"} or x{b="', "price", "abc"))

@@ -1,0 +1,249 @@
+"""Whole rollouts without I/O: every way a canary can go, and what stands in the status then."""
+
+from typing import Any
+
+import pytest
+
+from modelops.api.kinds import MODELRELEASE, SERVICE
+from modelops.errors import Transient
+from tests.unit.release.world import NAME, NAMESPACE, STEPS, SUCCESS, World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_first_version_takes_all_of_the_traffic_once_ready(world: World) -> None:
+    """Without a stable revision there is nothing to compare with: ready, routed, promoted as Initial."""
+    world.servers_start = False
+    world.train("1")
+    world.settle()
+    assert world.route() == {}
+    assert world.conditions["Ready"] == "False"
+
+    world.servers_start = True
+    world.settle()
+
+    revision = world.status["stable"]["revision"]
+    assert world.route() == {revision: 100}
+    assert world.reason("Promoted").startswith("Initial")
+    assert world.registry.aliases[NAME, "champion"] == "1"
+    assert world.status["lineage"]["commit"] == "c" * 40
+
+
+def test_good_canary_goes_through_all_steps_and_is_promoted(world: World) -> None:
+    """20 %, judged, 50 %, judged, 100 %, then the alias; the old servers go last."""
+    old = world.first()
+    new = world.canary()
+    world.settle(seconds=39)
+    assert world.route() == {old: 50, new: 50}
+    world.settle(seconds=40)
+
+    assert world.weights == [{old: 100}, {old: 80, new: 20}, {old: 50, new: 50}, {new: 100}]
+    assert world.status["phase"] == "Promoted"
+    assert world.status["stable"]["version"] == "2"
+    assert world.registry.aliases[NAME, "champion"] == "2"
+    assert [record["outcome"] for record in world.status["history"]] == ["Promoted", "Promoted"]
+
+    world.settle(seconds=10)
+    assert world.deployments() == {new}
+    assert [s["metadata"]["name"] for s in world.cluster.list(SERVICE, NAMESPACE)] == [f"{NAME}-{new}"]
+
+
+def test_bad_canary_is_rolled_back_in_the_pass_that_found_it(world: World) -> None:
+    """One Fail beyond the limit: weight 0 in the same reconcile, status before it, servers later."""
+    old = world.first()
+    world.canary()
+    world.answer(value=0.9)
+    while world.status["phase"] == "Analyzing":
+        world.clock.advance(seconds=1)
+        calls = len(world.cluster.calls)
+        world.loop.reconcile((NAMESPACE, NAME))
+
+    assert world.cluster.calls[calls:] == [f"status modelreleases/{NAME}", f"apply httproutes/{NAME}"]
+    assert world.route() == {old: 100}
+    assert world.conditions["Degraded"] == "True"
+    assert world.conditions["Ready"] == "True"
+    assert "success-rate is 0.9 against ≥ 0.99" in world.reason("Degraded")
+    world.settle(seconds=20)
+    assert world.deployments() == {old}
+    assert world.registry.aliases[NAME, "champion"] == "1"
+
+
+def test_verdict_survives_a_crash_between_status_and_route(world: World) -> None:
+    """The verdict is written first, so a restart finishes the rollback instead of measuring again."""
+    old = world.first()
+    world.canary()
+    world.answer(value=0.0)
+    world.cluster.failures[f"apply httproutes/{NAME}"] = Transient("ApiAway", "no answer")
+    world.settle(seconds=12)
+    world.metrics.answers.clear()
+    world.settle(seconds=5)
+
+    assert world.route() == {old: 100}
+    assert world.status["history"][-1]["outcome"] == "RolledBack"
+
+
+def test_rolled_back_revision_waits_for_retry_while_a_newer_one_may_come(world: World) -> None:
+    """An aborted revision is not tried again by itself; retry tries it; a newer version needs no word."""
+    world.first()
+    bad = world.canary()
+    world.command("abort")
+    world.settle(seconds=20)
+    assert world.status["aborted"] == [bad]
+    assert world.status["history"][-1]["outcome"] == "Aborted"
+    world.settle(seconds=300)
+    assert world.status.get("canary") is None
+
+    world.command("retry", revision=bad)
+    world.settle()
+    assert world.status["canary"]["revision"] == bad
+    world.command("abort")
+    world.settle()
+    world.train("3")
+    world.settle()
+    assert world.status["canary"]["version"] == "3"
+
+
+def test_no_data_holds_then_pauses_and_never_promotes(world: World) -> None:
+    """Too few samples are no verdict: held at the weight, then paused for a human at the deadline."""
+    old = world.first()
+    world.release(analysis={"interval": "10s", "warmUp": "0s", "metrics": [SUCCESS], "noDataDeadline": "2m"})
+    new = world.canary()
+    world.answer(samples=3)
+    world.settle(seconds=100)
+    assert world.route() == {old: 80, new: 20}
+    assert "3 of 50 samples" in world.status["waitingFor"]
+    world.settle(seconds=60)
+    assert world.status["phase"] == "Paused"
+    assert world.route() == {old: 80, new: 20}
+
+    world.answer()
+    world.command("promote")
+    world.settle(seconds=90)
+    assert world.status["stable"]["revision"] == new
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "outcome"),
+    [
+        pytest.param("Hold", "Analyzing", "Promoted", id="hold waits for Prometheus to come back"),
+        pytest.param("Pause", "Paused", "Promoted", id="pause waits for a human"),
+        pytest.param("Fail", "Degraded", "RolledBack", id="fail rolls back"),
+    ],
+)
+def test_unreachable_prometheus_is_an_error_and_no_verdict(world: World, policy: str, phase: str, outcome: str) -> None:
+    """Error neither promotes nor, unless a policy says so, rolls back."""
+    world.first()
+    world.release(analysis={"interval": "10s", "warmUp": "5s", "metrics": [SUCCESS], "errorPolicy": policy})
+    world.canary()
+    world.metrics.answers = {"envoy": Transient("MetricsUnavailable", "Prometheus does not answer")}
+    world.settle(seconds=60)
+
+    assert world.status["phase"] == phase
+    assert world.status["history"][-1]["outcome"] == outcome
+
+
+def test_pause_step_waits_for_promote(world: World) -> None:
+    """A pause without a duration waits for a human, who is bound to the revision and the step."""
+    world.release(strategy={"canary": {"steps": [{"setWeight": 10}, {"pause": {}}, {"analyze": {"duration": "20s"}}]}})
+    old = world.first()
+    world.train("2")
+    world.settle()
+    new = world.status["canary"]["revision"]
+    assert world.conditions["Paused"] == "True"
+    world.answer()
+    world.settle(seconds=600)
+    assert world.route() == {old: 90, new: 10}
+
+    world.command("promote", revision="0000000000")
+    world.settle()
+    assert world.cluster.events[-1].reason == "CommandIgnored"
+    world.command("promote")
+    world.settle(seconds=30)
+    assert world.route() == {new: 100}
+
+
+def test_promote_full_skips_what_is_left(world: World) -> None:
+    """A human's word replaces the analysis; the metrics stay to be read."""
+    world.first()
+    new = world.canary()
+    world.command("promote", full=True)
+    world.settle()
+    assert world.status["stable"]["revision"] == new
+
+
+def test_newer_version_supersedes_the_canary(world: World) -> None:
+    """Two commits in quick succession: the first canary ends without a verdict, the second starts at the first step."""
+    old = world.first()
+    world.canary("2")
+    new = world.canary("3")
+    assert world.status["history"][-1]["outcome"] == "Superseded"
+    assert world.route() == {old: 80, new: 20}
+
+
+def test_servers_that_never_become_ready_are_given_up(world: World) -> None:
+    """After progressDeadline; without traffic ever having gone there."""
+    old = world.first()
+    world.release(progressDeadline="60s")
+    world.servers_start = False
+    world.train("2")
+    world.settle(seconds=70)
+    assert world.status["history"][-1]["outcome"] == "RolledBack"
+    assert "not ready within 60 s" in world.status["history"][-1]["message"]
+    assert world.weights == [{old: 100}]
+
+
+def test_registry_that_is_away_stops_no_rollback(world: World) -> None:
+    """What a rollback needs is Prometheus and the API server."""
+    old = world.first()
+    world.canary()
+    world.registry.down = True
+    world.answer(value=0.5)
+    world.settle(seconds=20)
+    assert world.route() == {old: 100}
+
+
+def test_weight_counts_only_once_the_gateway_confirmed_it(world: World) -> None:
+    """Windows start when the weight is in force; until then nothing is asked."""
+    world.first()
+    world.gateway_confirms = False
+    world.train("2")
+    world.settle(seconds=120)
+    assert world.status["weight"] == 0
+    assert world.status["waitingFor"] == "the gateway to confirm weight 20"
+    assert world.metrics.queries == []
+
+
+def test_younger_release_of_the_same_alias_is_stalled(world: World) -> None:
+    """Two releases that move one alias would fight; the older one keeps it."""
+    world.first()
+    other: dict[str, Any] = {"metadata": {"name": "other", "namespace": NAMESPACE}, "spec": world.spec}
+    world.clock.advance(seconds=5)
+    world.cluster.put(MODELRELEASE.resource, other)
+    world.loop.reconcile((NAMESPACE, "other"))
+    found = world.cluster.get(MODELRELEASE.resource, NAMESPACE, "other")
+    assert found is not None
+    assert found["status"]["conditions"][0]["reason"] == "AliasConflict"
+
+
+def test_settled_release_writes_nothing(world: World) -> None:
+    """Reconciled again and again, a release that is done makes no call but reads."""
+    world.first()
+    world.settle(seconds=30)
+    world.cluster.calls.clear()
+    for _ in range(5):
+        world.clock.advance(seconds=30)
+        world.pass_()
+    assert world.cluster.calls == []
+
+
+def test_changed_strategy_or_replicas_starts_no_canary(world: World) -> None:
+    """They are no part of a revision; replicas are applied in place."""
+    revision = world.first()
+    world.release(strategy={"canary": {"steps": STEPS[:2]}}, serving={"runtime": "modelops", "replicas": 3})
+    world.settle()
+    assert world.status["stable"]["revision"] == revision
+    assert world.status.get("canary") is None
+    assert world.cluster.objects["deployments", NAMESPACE, f"{NAME}-{revision}"]["spec"]["replicas"] == 3

@@ -1,0 +1,175 @@
+"""A release with everything around it in memory: servers become ready, the gateway confirms, when a test says so."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, TRAININGRUN
+from modelops.api.labels import COMMAND
+from modelops.domain.analysis.queries import EnvoyFigures, Subject
+from modelops.reconcile.bundle import Ports, Settings
+from modelops.reconcile.loop import Loop, Outcome
+from modelops.reconcile.modelrelease import ModelReleaseReconciler
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+
+NAMESPACE, NAME = "pricing", "price"
+STEPS = [{"setWeight": 20}, {"analyze": {"duration": "30s"}}, {"setWeight": 50}, {"analyze": {"duration": "30s"}}]
+SUCCESS = {
+    "name": "success-rate",
+    "builtin": "success-rate",
+    "thresholdRange": {"min": 0.99},
+    "minSamples": 50,
+    "failureLimit": 0,
+}
+
+
+class NoGit:
+    """No release reads git."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(name)
+
+
+@dataclass
+class World:
+    """One ModelRelease; `settle` reconciles until nothing is due now."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    servers_start: bool = True
+    gateway_confirms: bool = True
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cluster = FakeCluster(self.clock)
+        ports = Ports(self.cluster, NoGit(), self.registry, self.metrics, self.clock, Settings())  # type: ignore[arg-type]
+        self.loop = Loop(ModelReleaseReconciler(), ports, jitter=lambda: 1.0)
+        self.weights: list[dict[str, int]] = []
+        """Every state of the route's weights that the gateway confirmed, by revision."""
+        self.release()
+
+    def release(self, **spec: Any) -> None:
+        """Create or change the ModelRelease."""
+        base = {
+            "model": {"name": NAME, "from": {"trainingRun": NAME}},
+            "serving": {"runtime": "modelops", "replicas": 1},
+            "traffic": {"hostnames": ["price.example.com"], "timeout": "5s"},
+            "strategy": {"canary": {"steps": STEPS}},
+            "analysis": {"interval": "10s", "warmUp": "5s", "metrics": [SUCCESS]},
+        }
+        self.spec = {**base, **self.spec, **spec}
+        self.cluster.put(MODELRELEASE.resource, {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": self.spec})
+
+    def train(self, version: str, digest: str | None = None) -> None:
+        """Let the TrainingRun register a version."""
+        self.registry.add(NAME, version, digest=digest or f"sha256:{version}", commit="c" * 40)
+        run = {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"model": {"name": NAME}}}
+        self.cluster.put(TRAININGRUN.resource, run)
+        self.cluster.set_status(TRAININGRUN.resource, NAMESPACE, NAME, {"modelVersion": version})
+
+    def answer(self, *, samples: float = 100, value: float = 1.0) -> None:
+        """Let Prometheus answer every canary's success-rate."""
+        canary = self.status.get("canary")
+        subject = Subject(NAMESPACE, NAME, canary["revision"] if canary else "none")
+        figures = EnvoyFigures(subject)
+        self.metrics.answers = {}
+        for seconds in range(1, 400):
+            window = timedelta(seconds=seconds)
+            self.metrics.answers[figures.success_rate(window)] = value
+        for seconds in range(1, 400):
+            self.metrics.answers[figures.samples(timedelta(seconds=seconds))] = samples
+
+    def command(self, verb: str, **more: Any) -> None:
+        """Let a human give a command."""
+        status = self.status
+        canary = status.get("canary") or {}
+        revision = more.pop("revision", canary.get("revision") or (status.get("aborted") or [""])[-1])
+        words = {"verb": verb, "revision": revision, "step": status.get("step", 0), "id": f"{verb}-{self.clock.now()}"}
+        self.cluster.annotate(MODELRELEASE.resource, NAMESPACE, NAME, **{COMMAND: json.dumps(words | more)})
+
+    def pass_(self) -> Outcome:
+        """Reconcile once, then let kubelet and gateway do their part."""
+        outcome = self.loop.reconcile((NAMESPACE, NAME))
+        self._play()
+        return outcome
+
+    def settle(self, seconds: float = 0) -> None:
+        """Reconcile as often as something is due, for so many seconds."""
+        end = self.clock.now() + timedelta(seconds=seconds)
+        for _ in range(400):
+            before = len(self.cluster.calls)
+            version = self.cluster._version
+            outcome = self.pass_()
+            if len(self.cluster.calls) > before or self.cluster._version != version:
+                continue
+            after = outcome.requeue_after
+            if after is None or self.clock.now() + after > end:
+                self.clock.time = max(end, self.clock.time)
+                self.pass_()
+                return
+            self.clock.time += after
+        raise AssertionError("it never settles")
+
+    def _play(self) -> None:
+        for deployment in self.cluster.list(DEPLOYMENT, NAMESPACE):
+            meta = deployment["metadata"]
+            wanted = deployment["spec"].get("replicas", 1)
+            status = {
+                "observedGeneration": meta["generation"],
+                "readyReplicas": wanted if self.servers_start else 0,
+            }
+            if deployment.get("status") is None or (deployment["status"] != status and self.servers_start):
+                self.cluster.set_status(DEPLOYMENT, NAMESPACE, meta["name"], status)
+        route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+        if route is None or not self.gateway_confirms:
+            return
+        conditions = [
+            {"type": kind, "status": "True", "reason": kind, "observedGeneration": route["metadata"]["generation"]}
+            for kind in ("Accepted", "ResolvedRefs")
+        ]
+        if (route.get("status") or {}).get("parents") != [{"conditions": conditions}]:
+            self.cluster.set_status(HTTPROUTE, NAMESPACE, NAME, {"parents": [{"conditions": conditions}]})
+            self.weights.append(self.route())
+
+    def route(self) -> dict[str, int]:
+        """Return the route's weights by revision."""
+        route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+        refs = route["spec"]["rules"][0]["backendRefs"] if route else []
+        return {ref["name"].removeprefix(f"{NAME}-"): ref["weight"] for ref in refs}
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """The release's status."""
+        found = self.cluster.get(MODELRELEASE.resource, NAMESPACE, NAME)
+        return (found or {}).get("status") or {}
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """Condition type → status."""
+        return {condition["type"]: condition["status"] for condition in self.status.get("conditions", ())}
+
+    def reason(self, kind: str) -> str:
+        """Return a condition's reason and message."""
+        found = next(c for c in self.status["conditions"] if c["type"] == kind)
+        return f"{found['reason']}: {found['message']}"
+
+    def deployments(self) -> set[str]:
+        """Return the revisions that have servers."""
+        return {d["metadata"]["name"].removeprefix(f"{NAME}-") for d in self.cluster.list(DEPLOYMENT, NAMESPACE)}
+
+    def first(self) -> str:
+        """Release version 1; return its revision."""
+        self.train("1")
+        self.settle()
+        assert self.status["phase"] == "Promoted", self.status
+        return str(self.status["stable"]["revision"])
+
+    def canary(self, version: str = "2") -> str:
+        """Bring a next version as far as its first analysis; return its revision."""
+        self.train(version)
+        self.settle()
+        assert self.status["phase"] == "Analyzing", self.status
+        self.answer()
+        return str(self.status["canary"]["revision"])
