@@ -77,7 +77,7 @@ def test_verdict_survives_a_crash_between_status_and_route(world: World) -> None
     world.canary()
     world.answer(value=0.0)
     world.cluster.failures[f"apply httproutes/{NAME}"] = Transient("ApiAway", "no answer")
-    world.settle(seconds=12)
+    world.settle(seconds=15.1)
     world.metrics.answers.clear()
     world.settle(seconds=5)
 

@@ -88,7 +88,7 @@ def _choose(seen: Observed, turn: Turn) -> Turn:
 
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
-    turn = _confirm(seen, turn)
+    turn = _confirm(seen, turn.with_status(waiting_for=None, eta=None))
     turn, failed, hold, waiting = _measure(seen, turn)
     if failed:
         return _end(seen, turn, "RolledBack", failed)
