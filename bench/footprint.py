@@ -1,6 +1,6 @@
 """Print the resident memory of every process of a running local home, children included.
 
-    python bench/footprint.py STATE_DIR
+python bench/footprint.py STATE_DIR
 """
 
 import json

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from examples.demo.program import Program
 from examples.demo.story import Story
 

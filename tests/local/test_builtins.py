@@ -1,0 +1,196 @@
+"""The built-in metrics on a real Envoy and a real Prometheus, in every situation where naive counting lies."""
+
+import http.server
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from modelops.adapters.prometheus import Prometheus
+from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.domain.analysis.queries import Subject
+from modelops.domain.analysis.verdicts import Judgement, judge_of
+from modelops.reconcile.bundle import Ports, Settings
+from modelops.reconcile.readings import read_metric
+from tests.support import gateway
+from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry
+from tests.support.gateway import RealGateway, running_gateway
+
+pytestmark = [pytest.mark.local, pytest.mark.skipif(gateway.missing() is not None, reason=gateway.missing() or "")]
+RELEASE = "price"
+
+
+class Behaviour(http.server.BaseHTTPRequestHandler):
+    """Answers as its server was told: a list of (status, seconds) taken in turn, the last one for ever."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, Server)
+        status, seconds = server.script.pop(0) if len(server.script) > 1 else server.script[0]
+        time.sleep(seconds)
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """One backend."""
+
+    daemon_threads = True
+    script: list[tuple[int, float]]
+
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what some tests are about."""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
+    with running_gateway(tmp_path_factory.mktemp("gateway")) as found:
+        yield found
+
+
+def backend(real: RealGateway, revision: str, *script: tuple[int, float], timeout: str = "2s") -> str:
+    """Start a backend with a script behind the gateway; return its Service."""
+    server = Server(("127.0.0.1", 0), Behaviour)
+    server.script = list(script) or [(200, 0)]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    service = f"{RELEASE}-{revision}"
+    real.add(service, server.server_address[1], timeout)
+    return service
+
+
+def judged(
+    real: RealGateway, revision: str, builtin: str, *, window: float = 30, samples: int = 1, slo: float = 0.25
+) -> Judgement:
+    """Ask Prometheus as the reconciler does, and judge."""
+    bound = {"thresholdRange": {"min": 0.99}} if builtin == "success-rate" else {"thresholdRange": {"max": 0.01}}
+    more = {"slo": slo} if builtin == "slow-share" else {}
+    metric = Metric.model_validate({"name": builtin, "builtin": builtin, "minSamples": samples, **bound, **more})
+    ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), Settings())  # type: ignore[arg-type]
+    span = timedelta(seconds=window)
+    subject = Subject("test", RELEASE, revision)
+    reading = read_metric(metric, subject, ports, interval=span, step=span, now=datetime.now(UTC))
+    return judge_of(metric).judge(reading)
+
+
+def test_fresh_cluster_has_no_data_and_then_counts_from_the_first_request(real: RealGateway) -> None:
+    """Before any request NoData; the first 80 requests are 80, not the 47 that increase() makes of them."""
+    service = backend(real, "fresh")
+    real.scraped()
+    for builtin in ("success-rate", "slow-share"):
+        assert judged(real, "fresh", builtin).verdict == "NoData"
+    assert real.ask(service, 80) == [200] * 80
+    real.scraped()
+    success, slow = judged(real, "fresh", "success-rate"), judged(real, "fresh", "slow-share")
+    assert (success.verdict, success.samples, success.value) == ("Pass", 80, 1.0)
+    assert (slow.verdict, slow.samples, slow.value) == ("Pass", 80, 0.0)
+
+
+def test_first_failures_ever_are_counted(real: RealGateway) -> None:
+    """3 failures in 33 requests are 30 of 33, although the series of failures is born with the first of them."""
+    service = backend(real, "firstfail", *[(200, 0)] * 30, *[(500, 0)] * 3, (200, 0))
+    real.ask(service, 30)
+    real.scraped()
+    real.ask(service, 3)
+    real.scraped()
+    found = judged(real, "firstfail", "success-rate")
+    assert found.verdict == "Fail"
+    assert found.samples == 33
+    assert found.value == pytest.approx(30 / 33)
+
+
+def test_nothing_but_failures_is_zero(real: RealGateway) -> None:
+    """Without a single success there is no series of successes: the share is 0, not missing."""
+    service = backend(real, "allfail", (500, 0))
+    assert real.ask(service, 25) == [500] * 25
+    real.scraped()
+    found = judged(real, "allfail", "success-rate")
+    assert (found.verdict, found.samples, found.value) == ("Fail", 25, 0.0)
+
+
+def test_refused_connections_are_failures(real: RealGateway) -> None:
+    """A server that is not there fails every request; Envoy answers 503 in its name."""
+    real.add(f"{RELEASE}-refused", 1)
+    assert real.ask(f"{RELEASE}-refused", 20) == [503] * 20
+    real.scraped()
+    found = judged(real, "refused", "success-rate")
+    assert (found.verdict, found.value) == ("Fail", 0.0)
+
+
+def test_all_requests_hanging_are_failed_and_slow(real: RealGateway) -> None:
+    """No answer ever: each request ends at the route's timeout, outside of the histogram, and counts as both."""
+    service = backend(real, "hanging", (200, 600), timeout="500ms")
+    threads = [threading.Thread(target=real.ask, args=(service, 2)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    real.scraped()
+    success, slow = judged(real, "hanging", "success-rate"), judged(real, "hanging", "slow-share")
+    assert (success.verdict, success.samples, success.value) == ("Fail", 20, 0.0)
+    assert (slow.verdict, slow.samples, slow.value) == ("Fail", 20, 1.0)
+
+
+def test_requests_abandoned_by_clients_are_failed_and_slow(real: RealGateway) -> None:
+    """Clients that give up before the timeout leave no code and no latency, but they were there."""
+    service = backend(real, "abandoned", (200, 600), timeout="60s")
+    assert real.ask(service, 5, timeout=0.2) == [0] * 5
+    real.scraped()
+    success, slow = judged(real, "abandoned", "success-rate"), judged(real, "abandoned", "slow-share")
+    assert (success.verdict, success.samples, success.value) == ("Fail", 5, 0.0)
+    assert (slow.verdict, slow.samples, slow.value) == ("Fail", 5, 1.0)
+
+
+def test_requests_in_flight_are_no_failures_yet(real: RealGateway) -> None:
+    """A slow server under way is neither good nor bad until it answered."""
+    service = backend(real, "inflight", *[(200, 0)] * 20, (200, 6), timeout="20s")
+    real.ask(service, 20)
+    thread = threading.Thread(target=real.ask, args=(service, 1))
+    thread.start()
+    real.scraped()
+    found = judged(real, "inflight", "success-rate")
+    thread.join()
+    assert (found.verdict, found.samples, found.value) == ("Pass", 20, 1.0)
+
+
+def test_slow_answers_are_told_apart_finely(real: RealGateway) -> None:
+    """Servers at 10 and 60 ms differ at an objective of 30 ms."""
+    service = backend(real, "slow", *[(200, 0.01)] * 15, (200, 0.06))
+    real.ask(service, 20)
+    real.scraped()
+    found = judged(real, "slow", "slow-share", slo=0.03)
+    assert (found.verdict, found.samples) == ("Fail", 20)
+    assert found.value == pytest.approx(5 / 20, abs=0.06)
+
+
+def test_no_traffic_is_no_data_although_there_was_some_before(real: RealGateway) -> None:
+    """Counters that stand still are no requests: too few samples, neither Pass nor Fail."""
+    service = backend(real, "quiet")
+    real.ask(service, 30)
+    time.sleep(6)
+    for builtin in ("success-rate", "slow-share"):
+        found = judged(real, "quiet", builtin, window=3, samples=20)
+        assert (found.verdict, found.message) == ("NoData", "0 of 20 samples")
+
+
+def test_counter_reset_loses_no_failure_and_invents_no_request(real: RealGateway) -> None:
+    """Envoy dies and starts again with counters at 0: what was counted since is what counts."""
+    service = backend(real, "reset")
+    real.ask(service, 50)
+    real.scraped()
+    real.kill_envoy()
+    real.start_envoy()
+    real.scraped()
+    assert judged(real, "reset", "success-rate", window=2, samples=1).verdict == "NoData"
+    real.ask(service, 20)
+    real.scraped()
+    found = judged(real, "reset", "success-rate", window=12)
+    assert found.samples == 20
+    assert (found.verdict, found.value) == ("Pass", 1.0)

@@ -1,0 +1,174 @@
+"""One real Envoy and one real Prometheus that scrapes it, as the local home starts them, for tests of figures."""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import urllib3
+
+from modelops.localhome import parts
+from modelops.localhome.children import free_port
+from modelops.localhome.gateway import bootstrap
+from modelops.localhome.gateway.translate import World, cluster_name, translate
+
+HOST = "test.example.com"
+
+
+def missing() -> str | None:
+    """Return what is not installed, or None."""
+    if parts.prometheus_program() is None:
+        return "prometheus is not installed; `make setup` brings it"
+    return None
+
+
+@dataclass
+class RealGateway:
+    """Envoy on a port, Prometheus on another; backends come and go."""
+
+    directory: Path
+    gateway: int = field(default_factory=free_port)
+    admin: int = field(default_factory=free_port)
+    prometheus: int = field(default_factory=free_port)
+    backends: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Service name → (port of its server, timeout of its route)."""
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start both and wait until they answer."""
+        envoy = self.directory / "envoy"
+        envoy.mkdir(parents=True, exist_ok=True)
+        bootstrap.write(envoy, gateway_port=self.gateway, admin_port=self.admin)
+        config = {
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "scrape_configs": [
+                {
+                    "job_name": "envoy",
+                    "metrics_path": "/stats/prometheus",
+                    "static_configs": [{"targets": [f"127.0.0.1:{self.admin}"]}],
+                }
+            ],
+        }
+        (self.directory / "prometheus.yml").write_text(json.dumps(config))
+        self.start_envoy()
+        program = parts.prometheus_program()
+        assert program is not None
+        self._run(
+            "prometheus",
+            program,
+            f"--config.file={self.directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.prometheus}",
+        )
+        self._await(f"{self.prometheus_url}/-/ready")
+        # Prometheus takes up to 5 s to look at its targets for the first time.
+        deadline = time.monotonic() + 20
+        while b'"1"' not in urllib3.request("GET", f"{self.prometheus_url}/api/v1/query?query=up").data:
+            assert time.monotonic() < deadline, "Prometheus does not scrape Envoy"
+            time.sleep(0.1)
+
+    @property
+    def prometheus_url(self) -> str:
+        """Base address of Prometheus."""
+        return f"http://127.0.0.1:{self.prometheus}"
+
+    def start_envoy(self) -> None:
+        """Start Envoy over the files as they are."""
+        path = self.directory / "envoy" / "bootstrap.json"
+        self._run("envoy", parts.envoy_program(), "-c", str(path), "--use-dynamic-base-id", "--concurrency", "1")
+        self._await(f"http://127.0.0.1:{self.admin}/ready")
+
+    def kill_envoy(self) -> None:
+        """End Envoy with kill -9: its counters are gone."""
+        process = self.processes.pop("envoy")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def add(self, service: str, port: int, timeout: str = "2s") -> None:
+        """Give a Service a server and a route of its own; wait until Envoy has both."""
+        self.backends[service] = (port, timeout)
+        routes, services, deployments = {}, {}, {}
+        for name, (at, limit) in self.backends.items():
+            key, labels = ("test", name), {"app": name}
+            services[key] = {"metadata": {}, "spec": {"selector": labels}}
+            annotations = {"local.modelops.dev/endpoints": f"127.0.0.1:{at}"}
+            template = {"metadata": {"labels": labels}}
+            deployments[key] = {"metadata": {"annotations": annotations}, "spec": {"template": template}}
+            rule = {"backendRefs": [{"name": name, "port": 80}], "timeouts": {"request": limit}}
+            rule["matches"] = [{"path": {"type": "PathPrefix", "value": f"/{name}"}}]
+            routes[key] = {"metadata": {}, "spec": {"hostnames": [HOST], "rules": [rule]}}
+        told = translate(World(routes, services, deployments))
+        envoy = self.directory / "envoy"
+        version = str(len(self.backends))
+        clusters = [told.clusters[cluster_name("test", name)] for name in sorted(self.backends)]
+        bootstrap.put(bootstrap.clusters_file(envoy), bootstrap.discovery(bootstrap.CLUSTER_TYPE, version, clusters))
+        bootstrap.put(
+            bootstrap.routes_file(envoy),
+            bootstrap.discovery(bootstrap.ROUTE_TYPE, version, [told.route_configuration]),
+        )
+        deadline = time.monotonic() + 10
+        while version not in self.figure("http.gateway.rds.local.version_text"):
+            assert time.monotonic() < deadline, "Envoy did not take the route"
+            time.sleep(0.02)
+
+    def figure(self, name: str) -> str:
+        """Return one line of Envoy's figures."""
+        answer = urllib3.request("GET", f"http://127.0.0.1:{self.admin}/stats", fields={"filter": f"^{name}$"})
+        return answer.data.decode()
+
+    def ask(self, service: str, times: int = 1, *, timeout: float = 10) -> list[int]:
+        """Send requests one after another; return the statuses, 0 for none."""
+        answers = []
+        for _ in range(times):
+            connection = http.client.HTTPConnection("127.0.0.1", self.gateway, timeout=timeout)
+            try:
+                connection.request("GET", f"/{service}/infer", headers={"Host": HOST})
+                answers.append(connection.getresponse().status)
+            except OSError:
+                answers.append(0)
+            finally:
+                connection.close()
+        return answers
+
+    def scraped(self) -> None:
+        """Wait until Prometheus has everything that has happened by now: flush, scrape, and a margin."""
+        time.sleep(2.2)
+
+    def stop(self) -> None:
+        """End both."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(10)
+
+    def _run(self, name: str, *argv: str) -> None:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(argv, stdout=log, stderr=log, env=dict(os.environ))
+
+    def _await(self, url: str) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with contextlib.suppress(urllib3.exceptions.HTTPError):
+                if urllib3.request("GET", url, retries=False, timeout=1).status == 200:
+                    return
+            time.sleep(0.05)
+        raise RuntimeError(f"{url} does not answer; see {self.directory}")
+
+
+@contextlib.contextmanager
+def running_gateway(directory: Path) -> Iterator[RealGateway]:
+    """Run both until the block ends."""
+    found = RealGateway(directory)
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()
+        shutil.rmtree(directory / "data", ignore_errors=True)
