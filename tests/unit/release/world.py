@@ -86,7 +86,12 @@ class World:
         status = self.status
         canary = status.get("canary") or {}
         revision = more.pop("revision", canary.get("revision") or (status.get("aborted") or [""])[-1])
-        words = {"verb": verb, "revision": revision, "step": status.get("step", 0), "id": f"{verb}-{len(self.cluster.events)}"}
+        words = {
+            "verb": verb,
+            "revision": revision,
+            "step": status.get("step", 0),
+            "id": f"{verb}-{len(self.cluster.events)}",
+        }
         self.cluster.annotate(MODELRELEASE.resource, NAMESPACE, NAME, **{COMMAND: json.dumps(words | more)})
 
     def pass_(self) -> Outcome:

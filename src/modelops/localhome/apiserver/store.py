@@ -48,7 +48,7 @@ Name = tuple[str, str]
 """Namespace (empty for cluster-scoped objects) and name."""
 
 
-class StoreLocked(Exception):  # noqa: N818 - it says what is the case
+class StoreLocked(Exception):
     """Another process serves this file."""
 
 
