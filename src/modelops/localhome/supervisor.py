@@ -179,11 +179,17 @@ class Supervisor:
         if self._running:
             self._say("stopping")
         # Controllers first, so that nobody restarts what is being stopped; what they need goes last.
-        order = ("operator", "engine", "processes", "gateway", "envoy", "prometheus", "apiserver", "mlflow")
-        for name in order:
-            for entry in self._running:
-                if entry.part.name == name:
-                    self._end(entry)
+        controllers = {"operator", "engine", "processes", "gateway"}
+        for first_ones in (True, False):
+            ending = [
+                threading.Thread(target=self._end, args=(entry,))
+                for entry in self._running
+                if (entry.part.name in controllers) == first_ones
+            ]
+            for thread in ending:
+                thread.start()
+            for thread in ending:
+                thread.join()
         self._running = []
         written = self._home.read()
         if written:
