@@ -33,7 +33,7 @@ def main() -> None:
     home = json.loads((Path(sys.argv[1]) / "home.json").read_text())
     tree = _children()
     print("| part | processes | MiB |\n|---|---|---|")
-    for name, process in home["processes"].items():
+    for name, process in home["parts"].items():
         pids, queue = [], [process["pid"]]
         while queue:
             pid = queue.pop()
