@@ -205,7 +205,7 @@ class Preparation:
                 indicators = np.zeros((rows, len(self._indicators)))
             if self._clips:
                 matrix = np.clip(matrix, self._low, self._high)
-            # Out-of-range input may overflow here. That is the server's to notice: a non-finite answer is an error.
+            # Out-of-range input may overflow here: such rows get no number, and the server answers with an error.
             with np.errstate(over="ignore", invalid="ignore"):
                 blocks.append(((matrix - self._offset) * self._factor).astype(np.float32))
             if self._indicators:
@@ -355,6 +355,10 @@ class TabularModel:
         features = self.preparation.features(columns)
         with torch.inference_mode():
             outputs = forward(torch.from_numpy(features), self._layers).numpy()
+        overflowed = ~np.isfinite(features).all(axis=1)
+        if overflowed.any():
+            # A rectifier may turn an infinite input into a plausible number; what was computed from it is no answer.
+            outputs[overflowed] = np.nan
         return answers(outputs, self.preparation.target)
 
 
