@@ -159,13 +159,18 @@ def parse_prepare(text: str) -> PrepareInput:
     return _parse(PrepareInput, text)
 
 
-def parse_training(text: str) -> TrainingInput:
+def parse_training(text: str, workflow_uid: str = "") -> TrainingInput:
     """Return the input of train, evaluate and register.
+
+    Args:
+        text: MODELOPS_STEP.
+        workflow_uid: MODELOPS_WORKFLOW_UID, which is known only once the Workflow exists.
 
     Raises:
         BadInputError: it is not what this version understands.
     """
-    return _parse(TrainingInput, text)
+    parsed = _parse(TrainingInput, text)
+    return parsed.model_copy(update={"workflow_uid": workflow_uid}) if workflow_uid else parsed
 
 
 def _parse(model: type[T], text: str) -> T:

@@ -62,6 +62,7 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
         run_id=environment.get("MODELOPS_RUN_ID", ""),
         evaluation=environment.get("MODELOPS_EVALUATION", ""),
     )
+    workflow = environment.get("MODELOPS_WORKFLOW_UID", "")
     # Each step imports what only it needs: torch alone takes longer than registering a version.
     match step:
         case "prepare":
@@ -72,15 +73,15 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
         case "train":
             from modelops.steps import train  # noqa: PLC0415
 
-            train.train(contexts.parse_training(text), context)
+            train.train(contexts.parse_training(text, workflow), context)
         case "evaluate":
             from modelops.steps import evaluate  # noqa: PLC0415
 
-            evaluate.evaluate(contexts.parse_training(text), context)
+            evaluate.evaluate(contexts.parse_training(text, workflow), context)
         case _:
             from modelops.steps import register  # noqa: PLC0415
 
-            register.register(contexts.parse_training(text), context)
+            register.register(contexts.parse_training(text, workflow), context)
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:
