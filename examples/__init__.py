@@ -1,0 +1,1 @@
+"""Examples, and the tour through them."""

@@ -66,7 +66,7 @@ def test_error_of_the_question_is_an_error() -> None:
 )
 def test_bad_expression_is_refused_in_one_line(text: str) -> None:
     """What is no comparison of numbers is refused, with an example of what is."""
-    with pytest.raises(Stalled, match="result\\[0\\] >= 0.95"):
+    with pytest.raises(Stalled, match=r"result\[0\] >= 0\.95"):
         compile_expression(text)
 
 
