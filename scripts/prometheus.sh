@@ -21,7 +21,9 @@ if command -v apt-get > /dev/null; then
         set -- -qq -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work" -o "Dir::Cache::archives=$work/archives"
         apt-get "$@" update
         (cd "$work/archives" && apt-get "$@" download prometheus)
-        dpkg-deb -x "$work"/archives/prometheus_*.deb "$home/prometheus"
+        dpkg-deb -x "$work"/archives/prometheus_*.deb "$work/unpacked"
+        mkdir -p "$home/bin"
+        mv "$work/unpacked/usr/bin/prometheus" "$home/bin/prometheus"
         rm -rf "$work"
     fi
 elif command -v brew > /dev/null; then
