@@ -34,5 +34,3 @@ INPUTS_HASH = f"{GROUP}/inputs-hash"
 # Annotations of the local home.
 LOCAL_ENDPOINTS = f"local.{GROUP}/endpoints"
 """On a Deployment, written by the process controller: comma-separated host:port of its ready processes."""
-
-FINALIZER = f"{GROUP}/finalizer"

@@ -65,7 +65,6 @@ class Loop(Generic[_O]):
     Args:
         reconciler: the kind's part.
         ports: everything outside.
-        check: returns what is wrong with an object's spec beyond its types, one line each.
         jitter: a number in [0, 1) for back-off.
     """
 
@@ -74,12 +73,10 @@ class Loop(Generic[_O]):
         reconciler: Reconciler[_O],
         ports: Ports,
         *,
-        check: Callable[[Mapping[str, Any]], Iterable[str]] = lambda _: (),
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._reconciler = reconciler
         self._ports = ports
-        self._check = check
         self._jitter = jitter
         self._failures: dict[Key, int] = {}
         self._log = logging.getLogger(f"{__name__}.{reconciler.kind.singular}")
@@ -135,9 +132,6 @@ class Loop(Generic[_O]):
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(str(part) for part in ("spec", *first["loc"]))
             raise Stalled("InvalidSpec", f"{where}: {first['msg']}") from error
-        problems = list(self._check(obj))
-        if problems:
-            raise Stalled("InvalidSpec", "; ".join(problems))
 
     def _failed(self, key: Key, obj: dict[str, Any] | None, error: ModelopsError) -> Outcome:
         if isinstance(error, Conflict):

@@ -178,14 +178,6 @@ def test_a_corrected_spec_leaves_no_stall_behind(world: World) -> None:
     assert ready["status"] == "True"
 
 
-def test_a_further_check_of_the_spec_stalls_too(world: World) -> None:
-    """What types cannot say is said by the check that the loop was given."""
-    ports = Ports(world.cluster, NoGit(), world.registry, FakeMetrics(), world.clock)
-    loop = Loop(world.script, ports, check=lambda _: ["spec.url: is ours"])
-
-    assert loop.reconcile(KEY).error == "InvalidSpec"
-
-
 def test_a_suspended_object_is_left_alone(world: World) -> None:
     """Nothing is observed, Ready says why, and no time is set to look again."""
     world.put({**SPEC, "suspend": True})
