@@ -247,3 +247,26 @@ def test_changed_strategy_or_replicas_starts_no_canary(world: World) -> None:
     assert world.status["stable"]["revision"] == revision
     assert world.status.get("canary") is None
     assert world.cluster.objects["deployments", NAMESPACE, f"{NAME}-{revision}"]["spec"]["replicas"] == 3
+
+
+def test_stable_servers_that_vanish_come_back_as_they_were(world: World) -> None:
+    """The template of a revision is kept; what the spec says now belongs to the next one."""
+    revision = world.first()
+    key = ("deployments", NAMESPACE, f"{NAME}-{revision}")
+    before = world.cluster.objects[key]["spec"]["template"]
+    world.release(serving={"runtime": "modelops", "replicas": 1, "resources": {"limits": {"cpu": "1"}}})
+    del world.cluster.objects[key]
+    world.settle()
+    assert world.cluster.objects[key]["spec"]["template"] == before
+    assert world.status["canary"]["revision"] != revision
+
+
+def test_records_are_kept_as_long_as_the_history(world: World) -> None:
+    """Twelve versions later the first one's template is gone, the last ten are there."""
+    world.release(strategy={"canary": {"steps": [{"setWeight": 50}]}}, analysis={"interval": "10s"})
+    world.first()
+    for version in range(2, 14):
+        world.train(str(version))
+        world.settle(seconds=20)
+        assert world.status["stable"]["version"] == str(version)
+    assert sum(kind == "controllerrevisions" for kind, _, _ in world.cluster.objects) == 10

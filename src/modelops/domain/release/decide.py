@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from modelops.api.kinds import DEPLOYMENT, SERVICE
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, SERVICE
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
-from modelops.domain.plan import Action, ApplyObject, DeleteObject, EventSpec, Plan, SetAlias
+from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
 from modelops.domain.release import objects, settle
 from modelops.domain.release.commands import handle
 from modelops.domain.release.measure import fresh_step, next_look, tally, weigh, window_start
@@ -228,11 +228,13 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         if revision is None:
             continue
         name = seen.name_of(revision.revision)
-        record, service, deployment = objects.revision_objects(seen.owner, seen.spec, revision, seen.defaults)
+        record, service, deployment = objects.revision_objects(
+            seen.owner, seen.spec, revision, seen.defaults, seen.records.get(name)
+        )
         if name not in seen.records:
             actions.append(record)
         actions += objects.needed(service, seen.services.get(name))
-        actions += _deployment(deployment, seen.deployments.get(name), is_stable=revision is stable)
+        actions += objects.needed(deployment, seen.deployments.get(name))
     weight = status.desired_weight if canary is not None else 0
     backends = objects.shares(stable.revision if stable else None, canary.revision if canary else None, weight)
     routed = True
@@ -243,17 +245,6 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         actions = [*route, *actions] if _only_existing(seen, backends) else [*actions, *route]
     turn = replace(turn, actions=tuple(actions))
     return _retire(seen, turn, routed=routed) if status.retiring else turn
-
-
-def _deployment(wanted: ApplyObject, found: Any, *, is_stable: bool) -> tuple[Action, ...]:
-    """A stable revision's template is what was promoted; only how many replicas serve it may change."""
-    if found is None or not is_stable:
-        return objects.needed(wanted, found)
-    replicas = wanted.obj["spec"].get("replicas")
-    if replicas is None or found["spec"].get("replicas") == replicas:
-        return ()
-    kept = {**wanted.obj, "spec": {**wanted.obj["spec"], "template": found["spec"]["template"]}}
-    return (replace(wanted, obj=kept),)
 
 
 def _only_existing(seen: Observed, backends: tuple[tuple[str, int], ...]) -> bool:
@@ -277,7 +268,20 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
             if name in existing:
                 uid = existing[name]["metadata"].get("uid")
                 actions.append(DeleteObject(resource, seen.owner.namespace, name, uid))
+    actions += _forget(seen, status)
     return replace(turn, actions=tuple(actions)).with_status(retiring=(), retiring_since=None)
+
+
+def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
+    """Drop the records of revisions that the history has forgotten; the others can be served again."""
+    known = {record.revision for record in status.history}
+    known |= {one.revision for one in (status.stable, status.canary) if one is not None}
+    names = {seen.name_of(revision) for revision in known}
+    return [
+        DeleteObject(CONTROLLERREVISION, seen.owner.namespace, name, record["metadata"].get("uid"))
+        for name, record in seen.records.items()
+        if name not in names
+    ]
 
 
 def drain_time(seen: Observed) -> timedelta:

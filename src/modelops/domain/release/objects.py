@@ -42,11 +42,24 @@ def covers(found: Any, wanted: Any) -> bool:
 
 
 def revision_objects(
-    owner: Owner, spec: ModelReleaseSpec, revision: RevisionStatus, defaults: ServingDefaults
+    owner: Owner,
+    spec: ModelReleaseSpec,
+    revision: RevisionStatus,
+    defaults: ServingDefaults,
+    record: Mapping[str, Any] | None,
 ) -> tuple[ApplyObject, ...]:
-    """Return the three objects of a revision, in the order they are made."""
+    """Return the three objects of a revision, in the order they are made.
+
+    Args:
+        owner: the release.
+        spec: as it is now.
+        revision: which one.
+        defaults: the operator's configuration.
+        record: the revision's ControllerRevision, once there is one: its template holds, whatever the spec says now.
+    """
     name = child_name(owner.name, revision.revision)
-    template = pod_template(spec, owner.name, revision, defaults)
+    kept = ((record or {}).get("data") or {}).get("template")
+    template = kept or pod_template(spec, owner.name, revision, defaults)
     selector = selector_of(owner.name, revision.revision)
     metadata = _metadata(owner, name, labels_of(owner.name, revision.revision))
     deployment: dict[str, Any] = {"selector": {"matchLabels": selector}, "template": template}
