@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from modelops.localhome.apiserver.answers import Obj
 from modelops.localhome.apiserver.resources import ResourceType
 
@@ -73,6 +75,8 @@ def _cell(obj: Obj, column: Obj) -> Any:
     match column["type"]:
         case "date":
             return _age(str(value))
+        case "string" if isinstance(value, dict | list):
+            return orjson.dumps(value).decode()
         case "string" if not isinstance(value, str):
             return str(value)
         case "integer" if isinstance(value, float):
