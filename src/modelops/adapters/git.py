@@ -8,16 +8,17 @@ import hashlib
 import os
 import re
 import shutil
+import signal
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import git
-from git.exc import GitCommandError, GitCommandNotFound
 
 from modelops.errors import ModelopsError, Stalled, Transient
 from modelops.ports import GitBlob, GitRemote
@@ -61,14 +62,29 @@ esac
 _AUTH: Final = (
     "authentication failed",
     "could not read username",
+    "could not read password",
     "permission denied",
-    "403",
-    "401",
+    "error: 401",
+    "error: 403",
     "invalid username",
 )
-_ABSENT: Final = ("not found", "does not exist", "does not appear to be a git repository", "404")
+_ABSENT: Final = ("not found", "does not exist", "does not appear to be a git repository", "error: 404")
 _MISSING_REF: Final = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref")
-_BROKEN: Final = ("not a git repository", "bad object", "corrupt", "unable to read", "invalid index")
+_BROKEN: Final = (
+    "not a git repository",
+    "bad object",
+    "corrupt",
+    "unable to read",
+    "did not send all necessary objects",
+)
+
+
+class _Failed(Exception):
+    """A git command that ended with something other than 0, and what it wrote to stderr."""
+
+    def __init__(self, stderr: str) -> None:
+        super().__init__(stderr)
+        self.stderr = stderr
 
 
 class GitMirrors:
@@ -97,19 +113,16 @@ class GitMirrors:
         self._require_allowed(remote.url)
         wanted = f"refs/heads/{branch}" if branch else f"refs/tags/{tag}" if tag else str(commit)
         with self._locked(remote) as path:
-            repo = self._opened(path)
             try:
-                if commit and _has_commit(repo, commit):
-                    return commit
-                with _credentials(remote) as environment:
-                    if not commit:
-                        tip = self._tip(repo, remote, wanted, environment)
-                        if _has_commit(repo, tip):
-                            return _commit_of(repo, tip)
-                    self._fetch(repo, remote, wanted, environment)
-                return _commit_of(repo, commit or "FETCH_HEAD")
-            finally:
-                repo.close()
+                return self._brought(path, remote, wanted, commit)
+            except _Failed as error:
+                if not _is_damage(error):
+                    raise _translated(remote, error) from None
+            shutil.rmtree(path, ignore_errors=True)
+            try:
+                return self._brought(path, remote, wanted, commit)
+            except _Failed as error:
+                raise _translated(remote, error) from None
 
     def tree(self, remote: GitRemote, commit: str, path: str) -> Sequence[GitBlob]:
         """Return the regular files below a directory, sorted by path, paths from the root.
@@ -118,9 +131,9 @@ class GitMirrors:
             Stalled: there is no such directory (PathNotFound), or too many files (TooLarge).
         """
         inside = _normal(path)
-        with self._reading(remote) as repo:
+        with self._reading(remote) as mirror:
             listing = self._run(
-                repo, "ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", *([inside] if inside else [])
+                mirror, "ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", *([inside] if inside else [])
             )
             blobs = [blob for blob in _entries(listing) if blob is not None]
         below = [blob for blob in blobs if not inside or blob.path.startswith(inside + "/")]
@@ -133,10 +146,10 @@ class GitMirrors:
     def blob(self, remote: GitRemote, commit: str, path: str) -> GitBlob | None:
         """Return the regular file at a path, or None; no bytes are read."""
         inside = _normal(path)
-        with self._reading(remote) as repo:
-            if not _has_commit(repo, commit):
+        with self._reading(remote) as mirror:
+            if not self._has_commit(mirror, commit):
                 return None
-            listing = self._run(repo, "ls-tree", "-z", "-l", "--full-tree", commit, "--", inside)
+            listing = self._run(mirror, "ls-tree", "-z", "-l", "--full-tree", commit, "--", inside)
             found = [blob for blob in _entries(listing) if blob is not None and blob.path == inside]
         return found[0] if found else None
 
@@ -144,8 +157,8 @@ class GitMirrors:
         """Return the bytes of a blob, at most `limit`; larger is Stalled (TooLarge)."""
         if blob.size > limit:
             raise Stalled("TooLarge", f"{blob.path} has {blob.size} bytes, at most {limit} are read")
-        with self._reading(remote) as repo:
-            return bytes(repo.odb.stream(bytes.fromhex(blob.oid)).read())
+        with self._reading(remote) as mirror:
+            return self._run(mirror, "cat-file", "blob", blob.oid)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -164,35 +177,49 @@ class GitMirrors:
             yield self._cache / f"{name}.git"
 
     @contextmanager
-    def _reading(self, remote: GitRemote) -> Iterator[git.Repo]:
+    def _reading(self, remote: GitRemote) -> Iterator[Path]:
         with self._locked(remote) as path:
-            repo = self._opened(path)
+            mirror = self._opened(path)
             try:
-                yield repo
-            except (GitCommandError, ValueError, OSError) as error:
-                raise Transient("GitFailed", f"{shown(remote.url)}: {_first_line(error)}") from error
-            finally:
-                repo.close()
+                yield mirror
+            except _Failed as error:
+                # What was fetched cannot be read: the mirror is damaged, and the next fetch begins anew.
+                shutil.rmtree(path, ignore_errors=True)
+                raise Transient("GitFailed", f"{shown(remote.url)}: {_first_line(error)}") from None
 
-    def _opened(self, path: Path) -> git.Repo:
+    def _opened(self, path: Path) -> Path:
         """Return the mirror; one that is damaged is thrown away and begun anew."""
         try:
             if (path / "HEAD").exists():
-                return git.Repo(path, odbt=git.GitCmdObjectDB)
+                git.Repo(path).close()
+                return path
         except (git.InvalidGitRepositoryError, git.NoSuchPathError, OSError):
             shutil.rmtree(path, ignore_errors=True)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            return git.Repo.init(path, bare=True, odbt=git.GitCmdObjectDB)
+            self._run(path, "init", "--bare", "--quiet", "--template=")
         except OSError as error:
             raise Transient(
                 "GitCache", f"{path} cannot be written: {error.strerror}; check the cache directory"
             ) from error
-        except GitCommandNotFound as error:
-            raise Stalled("GitMissing", "git is not installed; install it") from error
+        except _Failed as error:
+            raise Transient("GitCache", f"{path}: {_first_line(error)}; check the cache directory") from None
+        return path
 
-    def _tip(self, repo: git.Repo, remote: GitRemote, ref: str, environment: Mapping[str, str]) -> str:
-        listed = self._remote(repo, remote, environment, "ls-remote", "--", remote.url, ref, f"{ref}^{{}}")
+    def _brought(self, path: Path, remote: GitRemote, wanted: str, commit: str | None) -> str:
+        mirror = self._opened(path)
+        if commit and self._has_commit(mirror, commit):
+            return commit
+        with _credentials(remote) as environment:
+            if not commit:
+                tip = self._tip(mirror, remote, wanted, environment)
+                if self._has_commit(mirror, tip):
+                    return self._commit_of(mirror, tip)
+            self._fetch(mirror, remote, wanted, environment)
+        return self._commit_of(mirror, commit or "FETCH_HEAD")
+
+    def _tip(self, mirror: Path, remote: GitRemote, ref: str, environment: Mapping[str, str]) -> str:
+        listed = self._remote(mirror, remote, environment, "ls-remote", "--", remote.url, ref, f"{ref}^{{}}")
         tips: dict[str, str] = {}
         for line in listed.splitlines():
             oid, _, name = line.partition("\t")
@@ -202,38 +229,81 @@ class GitMirrors:
             raise Stalled("RefNotFound", f"{shown(remote.url)} has no {ref.removeprefix('refs/')}; correct spec.ref")
         return tip
 
-    def _fetch(self, repo: git.Repo, remote: GitRemote, wanted: str, environment: Mapping[str, str]) -> None:
+    def _fetch(self, mirror: Path, remote: GitRemote, wanted: str, environment: Mapping[str, str]) -> None:
         arguments = ("fetch", "--no-tags", "--no-recurse-submodules", "--no-write-commit-graph", "--force", "--quiet")
+        # A ref of our own tells the server the next time what is here already; its name cannot clash with a directory.
+        kept = f"refs/modelops/{hashlib.sha256(wanted.encode()).hexdigest()[:24]}"
         try:
-            self._remote(repo, remote, environment, *arguments, "--", remote.url, wanted)
+            self._remote(mirror, remote, environment, *arguments, "--", remote.url, f"+{wanted}:{kept}")
         except Stalled:
             if not re.fullmatch(r"[0-9a-f]{40}", wanted):
                 raise
             # A server may refuse single commits; then everything is fetched and looked through.
             refs = "+refs/heads/*:refs/remotes/origin/*"
-            self._remote(repo, remote, environment, *arguments, "--", remote.url, refs)
+            self._remote(mirror, remote, environment, *arguments, "--prune", "--", remote.url, refs)
 
-    def _remote(self, repo: git.Repo, remote: GitRemote, environment: Mapping[str, str], *words: str) -> str:
+    def _remote(self, mirror: Path, remote: GitRemote, environment: Mapping[str, str], *words: str) -> str:
         scheme = urlsplit(remote.url).scheme
         try:
-            return self._run(repo, *words, allow=scheme, environment=environment)
-        except GitCommandError as error:
+            output = self._run(mirror, *words, allow=scheme, environment=environment)
+        except _Failed as error:
+            if _is_damage(error):
+                raise
             raise _translated(remote, error) from None
+        except Transient as error:
+            raise Transient(error.reason, f"{shown(remote.url)}: {error.message}") from None
+        return output.decode("utf-8", "replace")
+
+    def _has_commit(self, mirror: Path, commit: str) -> bool:
+        try:
+            self._run(mirror, "cat-file", "-e", f"{commit}^{{commit}}")
+        except _Failed:
+            return False
+        return True
+
+    def _commit_of(self, mirror: Path, name: str) -> str:
+        try:
+            found = self._run(mirror, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        except _Failed:
+            raise Stalled("RefNotFound", f"{name} does not name a commit; correct spec.ref") from None
+        return found.decode("ascii").strip()
 
     def _run(
-        self, repo: git.Repo, *words: str, allow: str | None = None, environment: Mapping[str, str] | None = None
-    ) -> str:
+        self, mirror: Path, *words: str, allow: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> bytes:
+        """Run git in a process group of its own, so that its helpers end with it; return what it wrote.
+
+        GitPython would pass the operator's own GIT_* variables on, and needs `ps` to end a command that hangs.
+        """
         options = [*_OPTIONS, *([f"protocol.{allow}.allow=always"] if allow else [])]
-        command = ["git", *(part for option in options for part in ("-c", option)), *words]
+        command = ["git", f"--git-dir={mirror}", *(part for option in options for part in ("-c", option)), *words]
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "SSH_"))}
-        output = repo.git.execute(
-            command,
-            env={**inherited, **_LOCKED_DOWN, **(environment or {})},
-            kill_after_timeout=self._deadline,
-            strip_newline_in_stdout=False,
-            stdout_as_string=True,
-        )
-        return str(output)
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=mirror,
+                env={**inherited, **_LOCKED_DOWN, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            if error.filename != "git":
+                raise
+            raise Stalled("GitMissing", "git is not installed; install it") from None
+        with process:
+            try:
+                output, told = process.communicate(timeout=self._deadline)
+            except BaseException as error:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise Transient("Timeout", f"git {words[0]} did not end within {self._deadline:g} s") from None
+                raise
+        if process.returncode:
+            raise _Failed(told.decode("utf-8", "replace"))
+        return output
 
 
 def shown(url: str) -> str:
@@ -250,29 +320,14 @@ def _normal(path: str) -> str:
     return "/".join(parts)
 
 
-def _entries(listing: str) -> Iterator[GitBlob | None]:
-    for entry in listing.split("\0"):
+def _entries(listing: bytes) -> Iterator[GitBlob | None]:
+    for entry in listing.decode("utf-8", "replace").split("\0"):
         if not entry:
             continue
         described, _, path = entry.partition("\t")
         mode, kind, oid, size = described.split()
         regular = kind == "blob" and mode in ("100644", "100755")
         yield GitBlob(path, oid, int(size)) if regular else None
-
-
-def _has_commit(repo: git.Repo, commit: str) -> bool:
-    try:
-        repo.git.cat_file("-e", f"{commit}^{{commit}}")
-    except GitCommandError:
-        return False
-    return True
-
-
-def _commit_of(repo: git.Repo, name: str) -> str:
-    try:
-        return str(repo.git.rev_parse("--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"))
-    except GitCommandError as error:
-        raise Stalled("RefNotFound", f"{name} does not name a commit; correct spec.ref") from error
 
 
 @contextmanager
@@ -322,8 +377,15 @@ def _ssh(identity: Path | None, hosts: Path | None) -> str:
     return " ".join(words)
 
 
-def _translated(remote: GitRemote, error: GitCommandError) -> ModelopsError:
-    text = str(error.stderr or error.stdout or "").lower()
+def _is_damage(error: _Failed) -> bool:
+    """Return whether it is our mirror that is broken, not the other side."""
+    ours = "\n".join(line for line in error.stderr.lower().splitlines() if not line.startswith("remote:"))
+    return any(sign in ours for sign in _BROKEN)
+
+
+def _translated(remote: GitRemote, error: _Failed) -> ModelopsError:
+    # What git quotes is the URL: a repository may be called error-403.
+    text = re.sub(r"'[^'\n]*'", "''", error.stderr.replace(remote.url, "").lower())
     where = shown(remote.url)
     if any(sign in text for sign in _MISSING_REF):
         return Stalled("RefNotFound", f"{where} does not have what spec.ref names; correct it")
@@ -336,7 +398,9 @@ def _translated(remote: GitRemote, error: GitCommandError) -> ModelopsError:
     return Transient("Unreachable", f"{where}: {_first_line(error)}")
 
 
-def _first_line(error: Exception) -> str:
-    text = str(getattr(error, "stderr", "") or error)
-    lines = [line.strip(" '") for line in text.splitlines() if line.strip(" '") and "stderr:" not in line[:10]]
-    return re.sub(r"://[^/@\s]+@", "://…@", lines[-1])[:300] if lines else type(error).__name__
+def _first_line(error: _Failed) -> str:
+    """Return the line that says what went wrong: git's own, or what ssh says before it."""
+    lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("remote:", "warning:", "hint:"))] or lines
+    text = telling[0] if telling else "git failed and said nothing"
+    return re.sub(r"://[^/@\s]+@", "://…@", text)[:300]
