@@ -1,0 +1,68 @@
+"""`modelops validate`: every problem at once, each with file, line, object, field, reason."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from modelops.cli.main import cli
+
+ROOT = Path(__file__).parents[3]
+GOOD = (ROOT / "examples" / "digits" / "v1" / "modelrelease.yaml").read_text()
+
+
+def run(*paths: Path) -> tuple[int, str]:
+    found = CliRunner().invoke(cli, ["validate", *map(str, paths)])
+    return found.exit_code, found.output
+
+
+@pytest.mark.parametrize("example", ["digits", "real-estate"])
+def test_examples_are_valid(example: str) -> None:
+    """What people copy has no problem."""
+    assert run(ROOT / "examples" / example / "v1")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line", "said"),
+    [
+        pytest.param("setWeight: 20", "setWeight: 200", 12, "steps[0].setWeight", id="out of range"),
+        pytest.param("setWeight: 20", "setWeight: high", 12, "steps[0].setWeight", id="wrong type"),
+        pytest.param("builtin: success-rate", "builtin: sucess", 20, 'supported values: "success-rate"', id="enum"),
+        pytest.param("minSamples: 50, failureLimit: 0", "minSampels: 5", 20, "unknown field", id="unknown field"),
+        pytest.param("from: {trainingRun: digits}", "version: '1', alias: a", 6, "exactly one of", id="CEL rule"),
+        pytest.param("interval: 2s", "interval: 2ms", 17, "spec.analysis.interval", id="too short"),
+        pytest.param(
+            "thresholdRange: {min: 0.99}", "successCondition: 'result >'", 20, "result[0] >= 0.95", id="condition"
+        ),
+        pytest.param("kind: ModelRelease", "kind: ModelReleas", 3, "is not known", id="unknown kind"),
+        pytest.param("replicas: 1", "replicas: 1, replicas: 2", 7, "replicas", id="duplicate key"),
+        pytest.param("metadata: {name: digits}", "metadata: {name: digits", 5, "broken YAML", id="broken YAML"),
+    ],
+)
+def test_problem_is_named(tmp_path: Path, before: str, after: str, line: int, said: str) -> None:
+    """Where, what, what to do."""
+    assert before in GOOD
+    path = tmp_path / "release.yaml"
+    path.write_text(GOOD.replace(before, after, 1))
+    code, output = run(path)
+    assert code == 1
+    problem = next(text for text in output.splitlines() if said in text)
+    where = problem.removeprefix(f"{path}:").partition(":")[0]
+    assert abs(int(where) - line) <= 1, problem
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    """Two files, three problems, one run; an object given twice is one of them."""
+    (tmp_path / "a.yaml").write_text(GOOD.replace("setWeight: 20", "setWeight: 101"))
+    (tmp_path / "b.yaml").write_text(GOOD.replace("setWeight: 50", "setWeight: 102"))
+    code, output = run(tmp_path)
+    assert code == 1
+    assert "3 problems in 2 objects" in output
+    assert "is also in" in output
+
+
+def test_missing_path_is_one_line(tmp_path: Path) -> None:
+    """No traceback."""
+    found = CliRunner().invoke(cli, ["validate", str(tmp_path / "none")])
+    assert found.exit_code != 0
+    assert "no such file or directory" in str(found.exception) + found.output

@@ -1,0 +1,76 @@
+"""From HTTPRoutes to Envoy: weights and errors as the Gateway API has them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelops.localhome.gateway.translate import World, cluster_name, translate
+
+
+def world(*backends: dict[str, Any], services: tuple[str, ...] = ("a", "b"), **rule: Any) -> World:
+    made = {("ns", name): {"metadata": {}, "spec": {"selector": {"app": name}}} for name in services}
+    deployments = {
+        ("ns", name): {
+            "metadata": {"annotations": {"local.modelops.dev/endpoints": "127.0.0.1:1000"}},
+            "spec": {"template": {"metadata": {"labels": {"app": name}}}},
+        }
+        for name in services
+    }
+    route = {"metadata": {}, "spec": {"hostnames": ["x.example.com"], "rules": [{"backendRefs": backends, **rule}]}}
+    return World({("ns", "r"): route}, made, deployments)
+
+
+def action(found: World) -> dict[str, Any]:
+    return dict(translate(found).route_configuration["virtual_hosts"][0]["routes"][0])
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=5))
+def test_weights_stay_as_they_are(weights: list[int]) -> None:
+    """A share is weight over sum; 0 is no traffic at all; nothing but zeros answers 500."""
+    names = tuple(f"s{index}" for index in range(len(weights)))
+    found = action(world(*({"name": n, "weight": w} for n, w in zip(names, weights, strict=True)), services=names))
+    if not any(weights):
+        assert found["direct_response"]["status"] == 500
+        return
+    clusters = {c["name"]: c["weight"] for c in found["route"]["weighted_clusters"]["clusters"]}
+    assert clusters == {cluster_name("ns", n): w for n, w in zip(names, weights, strict=True) if w}
+
+
+def test_backend_that_does_not_resolve_answers_500_for_its_share() -> None:
+    """And the route says so."""
+    found = world({"name": "a", "weight": 90}, {"name": "gone", "weight": 10})
+    verdict = translate(found).verdicts["ns", "r"]
+    assert (verdict.accepted, verdict.resolved) == (True, False)
+    assert "ns/gone" in verdict.message
+    assert {c["weight"] for c in action(found)["route"]["weighted_clusters"]["clusters"]} == {90, 10}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param({"filters": [{"type": "RequestMirror"}]}, id="filters"),
+        pytest.param({"matches": [{"path": {"type": "RegularExpression", "value": ".*"}}]}, id="regular expression"),
+        pytest.param({"matches": [{"queryParams": []}]}, id="query parameters"),
+        pytest.param({"timeouts": {"request": "soon"}}, id="timeout that is none"),
+    ],
+)
+def test_what_is_not_done_is_refused_by_name(rule: dict[str, Any]) -> None:
+    """A route never does less than it says without a word."""
+    verdict = translate(world({"name": "a"}, **rule)).verdicts["ns", "r"]
+    assert not verdict.accepted
+    assert verdict.message.startswith("rules[0]")
+
+
+def test_longer_paths_come_first() -> None:
+    """The Gateway API's precedence."""
+    matches = [{"path": {"type": "PathPrefix", "value": value}} for value in ("/", "/v2/models/a", "/v2")]
+    found = translate(world({"name": "a"}, matches=matches)).route_configuration["virtual_hosts"][0]["routes"]
+    assert [m["match"].get("path_separated_prefix", "/") for m in found] == ["/v2/models/a", "/v2", "/"]
+
+
+def test_same_objects_give_the_same_files() -> None:
+    """Nothing is written to Envoy that did not change."""
+    one, other = (translate(world({"name": "b", "weight": 1}, {"name": "a", "weight": 2})) for _ in range(2))
+    assert one == other
