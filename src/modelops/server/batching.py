@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from modelops.server.predictor import Outputs, Predictor
+from modelops.server.predictor import Outputs, Predictor, RefusedInputError
 from modelops.server.protocol import Request
 
 _INLINE_SECONDS: Final = 0.003
@@ -55,6 +55,7 @@ class Batcher:
 
         Raises:
             ModelFailedError: the model raised for this request; others are not harmed by it.
+            RefusedInputError: the request holds something that the model cannot take.
         """
         waiting = _Waiting(request)
         self._waiting.append(waiting)
@@ -92,18 +93,20 @@ class Batcher:
             rows += batch[-1].request.rows
         return batch
 
-    def _call(self, batch: list[_Waiting]) -> list[Outputs | ModelFailedError]:
+    def _call(self, batch: list[_Waiting]) -> list[Outputs | Exception]:
         rows = sum(waiting.request.rows for waiting in batch)
         begun = time.perf_counter()
         try:
             together = self._predictor.predict(_joined([waiting.request for waiting in batch]), rows)
-            answers: list[Outputs | ModelFailedError] = []
+            answers: list[Outputs | Exception] = []
             start = 0
             for waiting in batch:
                 answers.append(together.rows(start, start + waiting.request.rows))
                 start += waiting.request.rows
         except Exception as error:  # noqa: BLE001 - a foreign model may raise anything; this is the server's one loop
-            failed = ModelFailedError(f"{type(error).__name__}: {str(error)[:300]}")
+            failed: Exception = ModelFailedError(f"{type(error).__name__}: {str(error)[:300]}")
+            if isinstance(error, RefusedInputError):
+                failed = error
             answers = [failed] if len(batch) == 1 else [self._call([waiting])[0] for waiting in batch]
         seconds = time.perf_counter() - begun
         self._smoothed = 0.8 * self._smoothed + 0.2 * seconds if self._smoothed < 1 else seconds
@@ -111,11 +114,11 @@ class Batcher:
         return answers
 
     @staticmethod
-    def _settle(batch: list[_Waiting], answers: list[Outputs | ModelFailedError]) -> None:
+    def _settle(batch: list[_Waiting], answers: list[Outputs | Exception]) -> None:
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.answer.done():
                 continue
-            if isinstance(answer, ModelFailedError):
+            if isinstance(answer, Exception):
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from modelops.server.batching import Batcher, ModelFailedError
 from modelops.server.metrics import ServerMetrics
-from modelops.server.predictor import Outputs, Predictor
+from modelops.server.predictor import Outputs, Predictor, RefusedInputError
 from modelops.server.protocol import (
     BadRequestError,
     Request,
@@ -109,7 +109,7 @@ class ModelServer:
             self._metrics.in_flight.set(self._in_flight)
             try:
                 response = await handler(request)
-            except BadRequestError as error:
+            except (BadRequestError, RefusedInputError) as error:
                 response = _error(400, str(error))
             except web.HTTPRequestEntityTooLarge:
                 response = _error(413, f"the body is larger than {MAX_BODY} bytes")

@@ -49,6 +49,10 @@ class Outputs:
         return all(part is None or part.dtype.kind != "f" or bool(np.isfinite(part).all()) for part in parts)
 
 
+class RefusedInputError(ValueError):
+    """The model cannot take these rows; one line that names the column. The client's mistake."""
+
+
 class Predictor(Protocol):
     """A loaded model."""
 
@@ -77,5 +81,8 @@ class Predictor(Protocol):
         Args:
             columns: per column N Python values; None is missing; absent columns are missing throughout.
             rows: N, at least 1.
+
+        Raises:
+            RefusedInputError: a required value is missing, or one is not what its column holds.
         """
         ...

@@ -13,9 +13,9 @@ from safetensors.numpy import load_file
 
 from modelops.model.digest import artifact_digest
 from modelops.model.tabular import Column as ModelColumn
-from modelops.model.tabular import TabularModel
+from modelops.model.tabular import InputError, TabularModel
 from modelops.server.loading import ModelUnavailableError
-from modelops.server.predictor import Column, Datatype, Outputs
+from modelops.server.predictor import Column, Datatype, Outputs, RefusedInputError
 
 _DATATYPES: Final[Mapping[str, Datatype]] = {
     "boolean": "BOOL",
@@ -83,10 +83,13 @@ class TabularPredictor:
         """Answer N rows; absent columns are missing throughout.
 
         Raises:
-            ValueError: a required value is missing.
+            RefusedInputError: a required value is missing, or one is not what its column holds.
         """
         given = columns or {column.name: [None] * rows for column in self._columns}
-        answer = self._model.predict_columns(given)
+        try:
+            answer = self._model.predict_columns(given)
+        except InputError as error:
+            raise RefusedInputError(str(error)) from error
         return Outputs(answer.prediction, answer.label, answer.probabilities)
 
 
