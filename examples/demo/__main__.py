@@ -27,11 +27,13 @@ def _summary(story: Story, console: Console, seconds: float) -> None:
     console.print(f"  altogether: {seconds:.0f} s")
 
 
-def _where_to_look(story: Story, console: Console) -> None:
-    state = story.program.state_dir
+def _where_to_look(story: Story, console: Console, *, kept: bool) -> None:
+    console.print(
+        "\nWhere to look:" if kept else "\nWhere to look, while it runs (make demo KEEP=1 leaves it running):"
+    )
+    if kept:
+        console.print(f"  export MODELOPS_STATE_DIR={story.program.state_dir}")
     endpoints = story.program.endpoints()
-    console.print("\nWhere to look:")
-    console.print(f"  export MODELOPS_STATE_DIR={state}")
     console.print(f"  modelops describe modelrelease {story.name}")
     console.print(f"  modelops lineage {story.name}")
     console.print(f"  git -C {story.repo} log --oneline")
@@ -67,10 +69,12 @@ def main() -> int:
         _summary(story, console, time.monotonic() - begun)
     if options.keep:
         if not failed:
-            _where_to_look(story, console)
+            _where_to_look(story, console, kept=True)
         console.print(f"\nStill running; stop it with: modelops local down --state-dir {program.state_dir}")
         return int(failed)
     if not failed:
+        _where_to_look(story, console, kept=False)
+        console.print()
         program.show("lineage", story.name)
     program.run("local", "down", timeout=60)
     if failed:
