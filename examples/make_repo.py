@@ -73,11 +73,11 @@ def traffic_rows(example: str) -> list[dict[str, Any]]:
 
 def _tensor(name: str, value: object) -> dict[str, Any]:
     if value == "":
-        # Rooms are the only column with missing values; as doubles, because JSON null stands for missing in any type.
-        return {"name": name, "datatype": "FP64", "shape": [1], "data": [None]}
+        # Rooms are the only column with missing values; JSON null stands for missing in any type.
+        return {"name": name, "datatype": "INT64", "shape": [1], "data": [None]}
     if isinstance(value, str):
         return {"name": name, "datatype": "BYTES", "shape": [1], "data": [value]}
-    if name in {"year_built", "year_sold"}:
+    if name in {"year_built", "year_sold", "rooms"}:
         return {"name": name, "datatype": "INT64", "shape": [1], "data": [value]}
     return {"name": name, "datatype": "FP64", "shape": [1], "data": [float(str(value))]}
 

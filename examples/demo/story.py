@@ -64,6 +64,8 @@ class Story:
             for version, expect in ((2, PROMOTED), (3, DEGRADED)):
                 commit = make_repo.commit_version(self.repo, version, example=self.example)
                 self.chapters.append(self._follow(version, commit, expect=expect))
+        if not customers.answers[200, "2"]:
+            raise StoryError(f"no customer was answered by version 2: {dict(customers.answers)}")
         for (status, model), count in sorted(customers.answers.items()):
             self.answers[_words(status, model)] = count
 
