@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -102,32 +102,48 @@ def end_group(pid: int, *, grace_seconds: float) -> None:
 
 
 def _group_alive(group: int) -> bool:
+    return any(int(fields[2]) == group and fields[0] != "Z" for fields in _stats())
+
+
+def _stats() -> Iterator[list[str]]:
+    """Yield every process' fields of proc(5) stat from the third, its state, on."""
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[2]) == group and fields[0] != "Z":
-            return True
-    return False
+        if entry.name.isdigit():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                yield (entry / "stat").read_text().rpartition(")")[2].split()
 
 
 def record(path: Path, pid: int) -> None:
     """Write down a child, so that a successor of this process can find it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"pid": pid, "startTime": start_time(pid)}))
+    fresh.write_text(json.dumps({"pid": pid, "startTime": start_time(pid), "boot": _boot()}))
     fresh.replace(path)
 
 
 def end_recorded(path: Path, *, grace_seconds: float = 5) -> None:
-    """End the child that a predecessor wrote down, if it is still that one, and forget it."""
+    """End the child that a predecessor wrote down, and what it left behind, if it is still that one; forget it."""
     try:
         written = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return
-    if written.get("startTime") is not None and alive(written["pid"], written["startTime"]):
-        end_group(written["pid"], grace_seconds=grace_seconds)
+    pid, started = written["pid"], written.get("startTime")
+    if started is not None and (alive(pid, started) or _orphaned(pid, started, written.get("boot"))):
+        end_group(pid, grace_seconds=grace_seconds)
     path.unlink(missing_ok=True)
+
+
+def _orphaned(pid: int, started: int, boot: str | None) -> bool:
+    """Return whether a child is dead but its session, which nobody else can have joined, is not.
+
+    While anyone is in the session the kernel gives its number to no other process. `boot` guards against a number
+    from before a restart of the machine.
+    """
+    if boot is None or boot != _boot() or start_time(pid) is not None:
+        return False
+    members = [fields for fields in _stats() if int(fields[2]) == int(fields[3]) == pid and fields[0] != "Z"]
+    return bool(members) and all(int(fields[19]) >= started for fields in members)
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

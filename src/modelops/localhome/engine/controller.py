@@ -14,7 +14,7 @@ from modelops.api.kinds import WORKFLOW
 from modelops.api.labels import MANAGED_BY, MANAGER
 from modelops.errors import ModelopsError
 from modelops.localhome import children
-from modelops.localhome.engine.execution import Execution, processors
+from modelops.localhome.engine.execution import RECORDS, Execution, processors, scratch_of
 
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 
@@ -41,7 +41,7 @@ class EngineController:
 
     def run(self) -> None:
         """Run until `stop`; then end every step. An unfinished Workflow goes on with the next engine."""
-        for record in (self._state / "processes").glob("step.*.json"):
+        for record in (self._state / "processes").glob(f"{RECORDS}*.json"):
             children.end_recorded(record)
         self._workflows.start()
         while not self._workflows.wait_synced(1):
@@ -66,7 +66,9 @@ class EngineController:
         for uid in list(self._running):
             execution = self._running[uid]
             if execution.join(0):
-                if uid not in found or (found[uid].get("status") or {}).get("phase") in _ENDED:
+                # One that has ended is kept until it is deleted, because then its scratch goes with it.
+                if uid not in found:
+                    execution.forget()
                     del self._running[uid]
             elif uid not in found or found[uid]["metadata"].get("deletionTimestamp"):
                 execution.cancel(gone=True)
@@ -74,10 +76,12 @@ class EngineController:
                 execution.cancel(gone=False)
         for uid, workflow in found.items():
             status = workflow.get("status") or {}
-            if workflow["metadata"].get("deletionTimestamp") or uid in self._running:
+            if workflow["metadata"].get("deletionTimestamp"):
                 continue
             if status.get("phase") in _ENDED:
                 self._expire(workflow, status)
+                continue
+            if uid in self._running:
                 continue
             execution = Execution(self._client, workflow, self._state, self._environment, self._slots)
             self._running[uid] = execution
@@ -96,4 +100,4 @@ class EngineController:
             self._client.delete(WORKFLOW, meta["namespace"], meta["name"], uid=meta["uid"])
         except ModelopsError as error:
             self._log.warning("%s: %s", meta["name"], error.message)
-        shutil.rmtree(self._state / "scratch" / f"{meta['namespace']}.{meta['name']}", ignore_errors=True)
+        shutil.rmtree(scratch_of(self._state, workflow), ignore_errors=True)

@@ -5,14 +5,16 @@ What an earlier engine finished is not run again; what it was running when it di
 
 import base64
 import logging
+import math
 import os
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import SECRET, WORKFLOW
@@ -20,9 +22,12 @@ from modelops.errors import ModelopsError, Transient
 from modelops.localhome.engine import nodes
 from modelops.localhome.engine.nodes import Try, stamp
 from modelops.localhome.engine.parse import Program, Task, UnsupportedLocallyError, fill, parse
-from modelops.localhome.engine.step import Outcome, run_step
+from modelops.localhome.engine.step import LATE, Outcome, run_step
 
 _NOT_INHERITED = ("MODELOPS_", "KUBECONFIG", "MLFLOW_")
+_Answer = TypeVar("_Answer")
+RECORDS: Final = "step_"
+"""Begins the name of every record of a step's process; no namespace, which begins the others, holds an underscore."""
 
 
 class Execution:
@@ -49,7 +54,7 @@ class Execution:
         self._namespace, self._name, self.uid = meta["namespace"], meta["name"], meta["uid"]
         self._label = f"{self._namespace}.{self._name}"
         self._state = state
-        self._scratch = state / "scratch" / self._label
+        self._scratch = scratch_of(state, workflow)
         self._environment = {k: v for k, v in environment.items() if not k.startswith(_NOT_INHERITED)}
         self._slots = slots
         self._cancelled = threading.Event()
@@ -82,9 +87,17 @@ class Execution:
             self._finish("Error", f"UnsupportedLocally: {error}")
         except ModelopsError as error:
             self._log.warning("%s: %s", self._label, error.message)
+        except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+            # A Workflow of a shape that nobody thought of must end too, or its owner waits for ever.
+            self._log.exception("%s", self._label)
+            self._finish("Error", f"the engine failed: {type(error).__name__}: {error}")
         finally:
             if self._gone:
-                shutil.rmtree(self._scratch, ignore_errors=True)
+                self.forget()
+
+    def forget(self) -> None:
+        """Remove what its steps wrote."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _steps(self, program: Program, started: str) -> None:
         values = {"workflow.uid": self.uid, "workflow.name": self._name, "workflow.namespace": self._namespace}
@@ -107,7 +120,7 @@ class Execution:
             values |= {f"tasks.{task.name}.outputs.parameters.{key}": value for key, value in outputs.items()}
             self._patch({"progress": f"{done + 1}/{len(program.tasks)}"})
         self._finish("Succeeded", "")
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self.forget()
 
     def _task(self, task: Task, values: Mapping[str, str], deadline: float | None) -> Outcome:
         index = nodes.tries_before(self._workflow, task)
@@ -120,13 +133,18 @@ class Execution:
             late = deadline is not None and time.monotonic() >= deadline
             if late or not task.retry.again(outcome.exit_code, failures):
                 return outcome
-            self._cancelled.wait(task.retry.delay(failures))
+            delay = task.retry.delay(failures)
+            left = math.inf if deadline is None else max(0.0, deadline - time.monotonic())
+            if self._cancelled.wait(min(left, delay)) or left <= delay:
+                return Outcome(None, LATE, {})
             index += 1
 
     def _try(self, task: Task, index: int, values: Mapping[str, str], deadline: float | None) -> Outcome:
         inputs = {f"inputs.parameters.{key}": fill(text, values) for key, text in task.arguments.items()}
         env = self._environment | self._env(task, {**values, **inputs})
-        with self._slots:
+        if not self._slot(deadline):
+            return Outcome(None, LATE, {})
+        try:
             found = Try("Running", stamp())
             self._put(task, index, found)
             outcome = run_step(
@@ -136,10 +154,12 @@ class Execution:
                 outputs=task.outputs,
                 message_path=task.message_path,
                 log=self._state / "logs" / f"{self._label}.{task.name}.log",
-                record=self._state / "processes" / f"step.{self._label}.{task.name}.json",
+                record=self._state / "processes" / f"{RECORDS}{self._label}.{self.uid}.{task.name}.json",
                 cancelled=self._cancelled,
                 deadline=deadline,
             )
+        finally:
+            self._slots.release()
         found.finished, found.message, found.exit_code = stamp(), outcome.message, outcome.exit_code
         found.outputs = outcome.outputs
         lost = outcome.exit_code is None
@@ -147,6 +167,13 @@ class Execution:
         if not self._gone:
             self._put(task, index, found)
         return outcome
+
+    def _slot(self, deadline: float | None) -> bool:
+        """Wait for a turn; False when cancelled or late."""
+        while not self._cancelled.is_set() and (deadline is None or time.monotonic() < deadline):
+            if self._slots.acquire(timeout=0.2):
+                return True
+        return False
 
     def _env(self, task: Task, values: Mapping[str, str]) -> dict[str, str]:
         env: dict[str, str] = {}
@@ -158,7 +185,8 @@ class Execution:
             reference = source.get("secretKeyRef")
             if reference is None:
                 raise UnsupportedLocallyError(f"env {entry['name']}: only secretKeyRef is read here")
-            held = (self._client.get(SECRET, self._namespace, reference["name"]) or {}).get("data") or {}
+            secret = self._patiently(partial(self._client.get, SECRET, self._namespace, reference["name"]))
+            held = (secret or {}).get("data") or {}
             if reference["key"] in held:
                 env[entry["name"]] = base64.b64decode(held[reference["key"]]).decode("utf-8", "replace")
             elif not reference.get("optional"):
@@ -174,21 +202,31 @@ class Execution:
         self._log.info("%s: %s %s", self._label, phase, message)
 
     def _stopped_by_word(self) -> bool:
-        found = self._client.get(WORKFLOW, self._namespace, self._name)
+        found = self._patiently(partial(self._client.get, WORKFLOW, self._namespace, self._name))
         return found is not None and bool(found["spec"].get("shutdown"))
 
     def _patch(self, status: Mapping[str, Any]) -> None:
-        """Write a part of the status; an API server that is away is waited for, because an outcome must not be lost."""
+        """Write a part of the status."""
+        patch = {"status": status}
+        self._patiently(partial(self._client.merge_patch, WORKFLOW, self._namespace, self._name, patch))
+
+    def _patiently(self, call: Callable[[], _Answer]) -> _Answer | None:
+        """Ask until the API server answers: an outcome must not be lost. None once the object is gone."""
         delay = 0.2
         while not self._gone:
             try:
-                self._client.merge_patch(WORKFLOW, self._namespace, self._name, {"status": status})
+                return call()
             except Transient as error:
                 self._log.warning("%s: %s; tried again", self._label, error.message)
                 time.sleep(delay)
                 delay = min(5.0, delay * 2)
-            else:
-                return
+        return None
+
+
+def scratch_of(state: Path, workflow: Mapping[str, Any]) -> Path:
+    """Return where a Workflow's steps write; another one of the same name writes elsewhere."""
+    meta = workflow["metadata"]
+    return state / "scratch" / f"{meta['namespace']}.{meta['name']}.{meta['uid']}"
 
 
 def processors() -> int:

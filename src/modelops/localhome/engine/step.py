@@ -9,6 +9,7 @@ from typing import Final
 
 from modelops.localhome import children
 
+LATE: Final = "Step exceeded its deadline"
 _GRACE: Final = 10.0
 _OUTPUT_LIMIT: Final = 256 * 1024
 _MESSAGE_LIMIT: Final = 1024
@@ -55,8 +56,8 @@ def run_step(
         process = children.spawn(
             argv, env={**env, "MODELOPS_ROOT": str(root), "TMPDIR": str(root / "tmp")}, log=log, cwd=root
         )
-    except OSError as error:
-        return Outcome(None, f"{argv[0]} does not start: {error.strerror}", {})
+    except (OSError, ValueError) as error:  # a ValueError: a NUL or the like among the words
+        return Outcome(None, f"{argv[0]} does not start: {getattr(error, 'strerror', error)}", {})
     children.record(record, process.pid)
     why = ""
     try:
@@ -65,7 +66,7 @@ def run_step(
                 why = "cancelled"
                 break
             if deadline is not None and time.monotonic() >= deadline:
-                why = "Step exceeded its deadline"
+                why = LATE
                 break
             cancelled.wait(0.05)
     finally:
@@ -75,6 +76,7 @@ def run_step(
     if why:
         return Outcome(None, why, {})
     if code != 0:
+        code = code if code is None or code > 0 else 128 - code  # a signal's number, as Kubernetes tells it
         line = _text(root, message_path, _MESSAGE_LIMIT) or _last_line(log)
         return Outcome(code, f"Error (exit code {code}): {line}".rstrip(": "), {})
     found = {name: _text(root, path, _OUTPUT_LIMIT) for name, path in outputs.items()}

@@ -52,11 +52,14 @@ class ProcessController:
     def run(self) -> None:
         """Run until `stop`; then end every process."""
         for record in (self._state / "processes").glob("*.json"):
-            children.end_recorded(record)
+            if not record.name.startswith("step_"):  # those are the workflow engine's
+                children.end_recorded(record)
         self._deployments.start()
         self._routes.start()
-        self._deployments.wait_synced(60)
-        self._routes.wait_synced(60)
+        for mirror in (self._deployments, self._routes):
+            while not mirror.wait_synced(1):
+                if self._stopping.is_set():
+                    return
         while not self._stopping.is_set():
             self._changed.wait(1)
             self._changed.clear()
