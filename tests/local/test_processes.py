@@ -170,12 +170,52 @@ def test_what_one_machine_cannot_give_is_said(node: Node) -> None:
     until(lambda: node.message("volumes").startswith("UnsupportedLocally: spec.volumes"))
 
 
-def test_killed_controller_leaves_no_process_behind(node: Node) -> None:
-    """Servers end with the controller, however it ends; its successor starts new ones."""
+def test_killed_controller_s_servers_go_on_and_are_taken_over(node: Node) -> None:
+    """The successor adopts by pid and start time: the same process answers before, meanwhile and after."""
     node.deploy("left")
     until(lambda: node.ready("left") == 1)
-    (pid,) = node.pids("left")
+    (pid,), (address,) = node.pids("left"), node.endpoints("left")
     node.end(signal.SIGKILL)
-    until(lambda: gone(pid))
+    with urllib.request.urlopen(f"http://{address}/infer", data=b"{}") as answer:
+        assert answer.status == 200
     node.start()
+    until(lambda: "took over default.left.0" in (node.state / "processes.log").read_text())
+    until(lambda: node.ready("left") == 1)
+    assert (node.pids("left"), node.endpoints("left")) == ([pid], [address])
+    os.kill(pid, signal.SIGKILL)
     until(lambda: node.pids("left") not in ([], [pid]) and node.ready("left") == 1)
+
+
+def test_what_changed_while_the_controller_was_dead_is_made_so(node: Node) -> None:
+    """A server whose Deployment is gone is ended; one whose template changed is replaced."""
+    node.deploy("deleted")
+    node.deploy("changed")
+    until(lambda: node.ready("deleted") == 1 and node.ready("changed") == 1)
+    (deleted,), (changed,) = node.pids("deleted"), node.pids("changed")
+    node.end(signal.SIGKILL)
+    node.client.delete(DEPLOYMENT, "default", "deleted")
+    node.deploy("changed", terminationGracePeriodSeconds=6)
+    node.start()
+    until(lambda: gone(deleted) and gone(changed))
+    until(lambda: node.ready("changed") == 1 and node.pids("changed") not in ([], [changed]))
+
+
+def test_process_that_nobody_wrote_down_is_ended(node: Node) -> None:
+    """A controller killed between starting a server and recording it leaves no orphan."""
+    node.deploy("unwritten")
+    until(lambda: node.ready("unwritten") == 1)
+    (pid,) = node.pids("unwritten")
+    node.end(signal.SIGKILL)
+    for record in (node.state / "processes").glob("*.json"):
+        record.unlink()
+    node.start()
+    until(lambda: gone(pid) and node.ready("unwritten") == 1)
+
+
+def test_stopped_controller_ends_its_servers(node: Node) -> None:
+    """SIGTERM is the end of the home: nothing is left running."""
+    node.deploy("last")
+    until(lambda: node.ready("last") == 1)
+    (pid,) = node.pids("last")
+    node.end()
+    assert gone(pid)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -113,12 +113,57 @@ def _stats() -> Iterator[list[str]]:
                 yield (entry / "stat").read_text().rpartition(")")[2].split()
 
 
-def record(path: Path, pid: int) -> None:
-    """Write down a child, so that a successor of this process can find it."""
+def record(path: Path, pid: int, **more: str | int) -> None:
+    """Write down a child, so that a successor of this process can find it.
+
+    Args:
+        path: where.
+        pid: the child's.
+        more: what the successor has to know to take it over.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"pid": pid, "startTime": start_time(pid), "boot": _boot()}))
+    fresh.write_text(json.dumps({"pid": pid, "startTime": start_time(pid), "boot": _boot(), **more}))
     fresh.replace(path)
+
+
+def recorded(path: Path) -> dict[str, Any] | None:
+    """Return what was written down of a child that still runs and is still that one; None otherwise."""
+    try:
+        written = json.loads(path.read_text())
+        is_it = written["boot"] == _boot() and alive(written["pid"], written["startTime"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return dict(written) if is_it else None
+
+
+class Adopted:
+    """A process that a predecessor of ours started: not our child, so nobody tells us its exit code.
+
+    Args:
+        pid: its pid.
+        started: its start time; a recycled pid does not count.
+    """
+
+    def __init__(self, pid: int, started: int) -> None:
+        self.pid = pid
+        self._started = started
+
+    def poll(self) -> int | None:
+        """Return None while it runs, then -1: its exit code went to somebody else."""
+        return None if alive(self.pid, self._started) else -1
+
+
+def marked(name: str, value: str) -> Iterator[int]:
+    """Yield the leaders of sessions whose environment has `name=value`: children that nobody lived to write down."""
+    wanted = f"{name}={value}".encode()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):
+            pid = int(entry.name)
+            if wanted in (entry / "environ").read_bytes().split(b"\0") and os.getsid(pid) == pid:
+                yield pid
 
 
 def end_recorded(path: Path, *, grace_seconds: float = 5) -> None:

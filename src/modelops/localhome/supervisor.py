@@ -191,6 +191,9 @@ class Supervisor:
             for thread in ending:
                 thread.join()
         self._running = []
+        # Model servers outlive a process controller that was killed; they do not outlive their home.
+        for record in (self._home.state / "processes").glob("*.json"):
+            children.end_recorded(record)
         written = self._home.read()
         if written:
             self._home.write({"ports": written.get("ports", {}), "ready": False})

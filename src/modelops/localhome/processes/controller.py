@@ -1,10 +1,15 @@
 """Makes processes of Deployments, and says in their status how they are.
 
+A controller that was killed leaves its processes serving; the next one takes over those that are still as their
+Deployment wants them, and ends the others.
+
 A Deployment that is gone, or scaled down, keeps its processes while a route still sends it traffic; what is removed
 drains first. The endpoints annotation names the ready processes for the gateway controller.
 """
 
 import base64
+import hashlib
+import json
 import logging
 import threading
 import time
@@ -23,6 +28,8 @@ from modelops.localhome.processes.container import Command, UnsupportedLocallyEr
 from modelops.localhome.processes.replica import Replica
 
 _LABELS: Final = {MANAGED_BY: MANAGER}
+_MARK: Final = "MODELOPS_LOCAL_HOME"
+"""In the environment of every process: the state directory it belongs to."""
 _Key = tuple[str, str]
 
 
@@ -48,12 +55,11 @@ class ProcessController:
         self._replicas: dict[_Key, list[Replica]] = {}
         self._templates: dict[_Key, str] = {}
         self._leaving: list[Replica] = []
+        self._left: dict[tuple[str, str, int, str], Path] = {}
 
     def run(self) -> None:
         """Run until `stop`; then end every process."""
-        for record in (self._state / "processes").glob("*.json"):
-            if not record.name.startswith("step_"):  # those are the workflow engine's
-                children.end_recorded(record)
+        self._find_left()
         self._deployments.start()
         self._routes.start()
         for mirror in (self._deployments, self._routes):
@@ -64,6 +70,7 @@ class ProcessController:
             self._changed.wait(1)
             self._changed.clear()
             self._pass()
+            self._end_left()
         everyone = [replica for replicas in self._replicas.values() for replica in replicas] + self._leaving
         for replica in everyone:
             replica.stop()
@@ -74,6 +81,29 @@ class ProcessController:
         """End; safe to call from a signal handler."""
         self._stopping.set()
         self._changed.set()
+
+    def _find_left(self) -> None:
+        """Find what a predecessor left running; what died meanwhile, or was never written down, is cleared away."""
+        known = set()
+        for record in (self._state / "processes").glob("*.json"):
+            if record.name.startswith("step_"):  # those are the workflow engine's
+                continue
+            found = children.recorded(record)
+            if found is None or "template" not in found:
+                children.end_recorded(record)
+            else:
+                known.add(found["pid"])
+                self._left[(found["namespace"], found["deployment"], found["index"], found["template"])] = record
+        for pid in children.marked(_MARK, str(self._state)):
+            if pid not in known:
+                self._log.info("ended process %d, which nobody wrote down", pid)
+                children.end_group(pid, grace_seconds=5)
+
+    def _end_left(self) -> None:
+        """After the first look, what no Deployment wanted goes."""
+        while self._left:
+            _, record = self._left.popitem()
+            children.end_recorded(record, grace_seconds=30)
 
     def _pass(self) -> None:
         deployments = self._deployments.objects()
@@ -102,7 +132,7 @@ class ProcessController:
         spec = deployment["spec"]
         wanted = int(spec.get("replicas", 1))
         held = self._replicas.setdefault(key, [])
-        template = repr(spec["template"])
+        template = _hash(spec["template"])
         if held and self._templates.get(key) != template:
             self._leave(held)
             held = self._replicas[key] = []
@@ -118,14 +148,25 @@ class ProcessController:
         self._say(deployment, held, wanted, problem)
 
     def _begin(self, key: _Key, template: Mapping[str, Any], index: int) -> Replica:
-        port = children.free_port()
+        note: dict[str, str | int]
+        note = {"namespace": key[0], "deployment": key[1], "index": index, "template": _hash(template)}
+        left = self._left.pop((*key, index, str(note["template"])), None)
+        found = children.recorded(left) if left is not None else None
+        port = int(found["port"]) if found else children.free_port()
         command: Command = command_of(template, port, lambda *reference: self._value(key[0], *reference))
         name = f"{key[0]}.{key[1]}.{index}"
-        log = self._state / "logs" / f"{name}.log"
-        record = self._state / "processes" / f"{name}.{port}.json"
-        replica = Replica(command, port, log, record, self._environment, self._changed.set)
+        replica = Replica(
+            command,
+            port,
+            log=self._state / "logs" / f"{name}.log",
+            record=self._state / "processes" / f"{name}.{port}.json",
+            note=note | {"port": port},
+            environment={**self._environment, _MARK: str(self._state)},
+            changed=self._changed.set,
+            adopted=children.Adopted(found["pid"], found["startTime"]) if found else None,
+        )
         replica.start()
-        self._log.info("started %s on port %d", name, port)
+        self._log.info("%s %s on port %d", "took over" if found else "started", name, port)
         return replica
 
     def _value(self, namespace: str, kind: str, name: str, key: str) -> str | None:
@@ -152,6 +193,10 @@ class ProcessController:
             self._client.merge_patch(
                 DEPLOYMENT, meta["namespace"], meta["name"], {"status": status}, subresource="status"
             )
+
+
+def _hash(template: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
 
 
 def _status(

@@ -1,6 +1,7 @@
 """One replica: a process, its probes, its restarts. A thread of its own looks after each."""
 
 import http.client
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -19,13 +20,18 @@ _STEADY: Final = 60.0
 class Replica:
     """Keeps one process running and knows whether it is ready.
 
+    The process outlives this one, as a pod outlives its kubelet: a controller that comes back takes it over by the
+    record, and traffic never notices.
+
     Args:
         command: what to start.
         port: where it listens, on loopback.
         log: its output.
         record: where pid and start time are written down.
+        note: written down beside them, for the successor.
         environment: what every process inherits.
         changed: called when readiness or the message changed.
+        adopted: the process that a predecessor started, instead of a new one.
     """
 
     def __init__(
@@ -34,24 +40,26 @@ class Replica:
         port: int,
         log: Path,
         record: Path,
+        note: Mapping[str, str | int],
         environment: Mapping[str, str],
         changed: Callable[[], None],
+        adopted: children.Adopted | None = None,
     ) -> None:
         self._command = command
         self.port = port
         self._log = log
         self._record = record
+        self._note = dict(note)
+        self._adopted = adopted
         self._environment = environment
         self._changed = changed
         self._stopping = threading.Event()
-        self._draining = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"replica-{port}", daemon=True)
         self.ready = False
         self.message = "starting"
 
     def start(self) -> None:
         """Begin."""
-        children.end_recorded(self._record)
         self._thread.start()
 
     def stop(self) -> None:
@@ -77,12 +85,16 @@ class Replica:
             backoff = min(_LONGEST_BACKOFF, backoff * 2)
 
     def _once(self) -> str:
-        env = {**self._environment, **self._command.env}
-        try:
-            process = children.spawn(self._command.argv, env=env, log=self._log)
-        except OSError as error:
-            return f"{self._command.argv[0]} does not start: {error.strerror}"
-        children.record(self._record, process.pid)
+        process: children.Adopted | subprocess.Popen[bytes]
+        if self._adopted is not None:
+            process, self._adopted = self._adopted, None
+        else:
+            env = {**self._environment, **self._command.env}
+            try:
+                process = children.spawn(self._command.argv, env=env, log=self._log, dies_with_us=False)
+            except OSError as error:
+                return f"{self._command.argv[0]} does not start: {error.strerror}"
+            children.record(self._record, process.pid, **self._note)
         try:
             return self._watch(process.poll)
         finally:
@@ -99,7 +111,7 @@ class Replica:
         while not self._stopping.is_set():
             code = exit_code()
             if code is not None:
-                return f"exited with {code}"
+                return "exited" if code == -1 else f"exited with {code}"
             now = time.monotonic()
             startup.look(now)
             if not startup.passing and startup.failed_for_good:
