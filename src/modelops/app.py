@@ -47,6 +47,7 @@ def settings_of(config: configuration.Config) -> Settings:
         mlflow_public_url=config.mlflow_public_url or config.mlflow_tracking_uri,
         trainer_image=config.trainer_image,
         server_image=config.server_image,
+        mlserver_image=config.mlserver_image,
         gateway_name=config.gateway_name,
         gateway_namespace=config.gateway_namespace,
         gateway_figures=config.gateway_figures,

@@ -43,7 +43,9 @@ class Config(BaseSettings):
     trainer_image: str = "modelops-trainer:latest"
     """Image of Workflow steps."""
     server_image: str = "modelops-server:latest"
-    """Image of the model server."""
+    """Image of the model server; it also brings models to other servers."""
+    mlserver_image: str = "seldonio/mlserver:1.7.1-mlflow"
+    """Image of runtime mlserver."""
     allowed_git_schemes: Annotated[tuple[str, ...], NoDecode] = ("https", "ssh")
     """Comma-separated. http and file are for machines of one person."""
     git_cache_dir: Path = Path("/var/cache/modelops/git")

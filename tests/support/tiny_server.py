@@ -21,7 +21,8 @@ async def _ready(_: web.Request) -> web.Response:
 async def _infer(request: web.Request) -> web.Response:
     await request.read()
     await asyncio.sleep(SECONDS)
-    return web.Response(status=500 if IS_BAD else 200, text=VERSION, headers={"x-version": VERSION})
+    answer = {"model_version": VERSION}
+    return web.json_response(answer, status=500 if IS_BAD else 200, headers={"x-version": VERSION})
 
 
 async def _main() -> None:

@@ -130,7 +130,7 @@ def parts(home: Home, ports: Mapping[str, int], crds: Path, envoy: str, promethe
             "processes",
             (*module, "modelops.localhome.processes", *controller),
             after=("apiserver",),
-            env=kube | {"HOST": "127.0.0.1"},
+            env=kube,
             grace_seconds=40,
         ),
         Part(

@@ -15,6 +15,7 @@ class Settings(Model):
     """Address of MLflow for links that people open; by default the tracking address."""
     trainer_image: str = "modelops-trainer:latest"
     server_image: str = "modelops-server:latest"
+    mlserver_image: str = "seldonio/mlserver:1.7.1-mlflow"
     gateway_name: str = "modelops"
     gateway_namespace: str = "modelops-system"
     gateway_figures: str = "envoy"

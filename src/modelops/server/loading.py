@@ -4,7 +4,10 @@ Models that modelops trained are read as data (JSON and safetensors) by our own 
 executed. Any other MLflow model is loaded by mlflow.pyfunc, which runs the model's own code, in this process only.
 """
 
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,17 +37,49 @@ def load(model_uri: str, *, tracking_uri: str | None, cache_dir: Path | None = N
     expected: str | None = None
     if not directory.is_dir():
         directory, expected = _fetch(model_uri, tracking_uri, cache_dir)
-    described = directory / "MLmodel"
-    if not described.is_file():
-        raise ModelUnavailableError(f"{model_uri} has no MLmodel file; name a logged MLflow model")
-    metadata = (yaml.safe_load(described.read_text()) or {}).get("metadata") or {}
-    if (metadata.get("modelops") or {}).get("format") == OUR_FORMAT:
+    if _format(directory, model_uri) == OUR_FORMAT:
         from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
 
         return TabularPredictor.load(directory, expected_digest=expected)
     from modelops.server.pyfunc import PyfuncPredictor  # noqa: PLC0415 - pandas and the model's own libraries
 
     return PyfuncPredictor.load(directory)
+
+
+@contextmanager
+def brought(model_uri: str, *, tracking_uri: str | None, parent: Path) -> Iterator[Path]:
+    """Bring a model to a directory below `parent`, checked against the registry's digest; removed afterwards.
+
+    Raises:
+        ModelUnavailableError: it cannot be fetched, is no model, or its digest is wrong.
+    """
+    directory = Path(model_uri)
+    if directory.is_dir():
+        _format(directory, model_uri)
+        yield directory
+        return
+    directory, expected = _fetch(model_uri, tracking_uri, parent)
+    try:
+        if _format(directory, model_uri) == OUR_FORMAT:
+            from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
+
+            TabularPredictor.load(directory, expected_digest=expected)
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _format(directory: Path, model_uri: str) -> str | None:
+    """Return the format that the model's own description names, None for any other MLflow model."""
+    described = directory / "MLmodel"
+    if not described.is_file():
+        raise ModelUnavailableError(f"{model_uri} has no MLmodel file; name a logged MLflow model")
+    try:
+        read = yaml.safe_load(described.read_text(encoding="utf-8"))
+        found = ((read.get("metadata") or {}).get("modelops") or {}).get("format")
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
+        raise ModelUnavailableError(f"{model_uri} has a broken MLmodel file; log the model again") from error
+    return str(found) if found else None
 
 
 def _fetch(model_uri: str, tracking_uri: str | None, cache_dir: Path | None) -> tuple[Path, str | None]:

@@ -60,11 +60,16 @@ class Serving(Model):
             rule(
                 "(self.runtime == 'custom') == has(self.podTemplate)",
                 "podTemplate is for runtime custom, which needs it",
-            )
+            ),
+            rule("self.runtime != 'custom' || !has(self.image)", "the image of runtime custom stands in podTemplate"),
         )
     }
 
-    runtime: Literal["modelops", "custom"] = "modelops"
+    runtime: Literal["modelops", "mlserver", "mlflow", "custom"] = "modelops"
+    """modelops is our server; mlserver is Seldon's, mlflow is `mlflow models serve`, which has no `/v2`: it needs
+    hostnames. Both get the model from an init container, so their image needs the libraries of the model only."""
+    image: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    """Instead of the operator's image for this runtime, such as one with the libraries of your model."""
     pod_template: Annotated[
         dict[str, Any] | None,
         Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
@@ -76,7 +81,7 @@ class Serving(Model):
         dict[str, Any] | None,
         Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
     ] = None
-    """core/v1 ResourceRequirements of our server's container."""
+    """core/v1 ResourceRequirements of the server's container; not for runtime custom."""
 
 
 class GatewayRef(Model):
@@ -229,7 +234,12 @@ class ModelReleaseSpec(Spec):
                 "!self.strategy.canary.steps.exists(s, has(s.analyze)) || "
                 "(has(self.analysis) && has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
                 "an analyze step needs analysis.metrics",
-            )
+            ),
+            rule(
+                "!has(self.serving) || self.serving.runtime != 'mlflow' || "
+                "(has(self.traffic) && has(self.traffic.hostnames) && self.traffic.hostnames.size() > 0)",
+                "runtime mlflow answers /invocations only, so traffic.hostnames must be set",
+            ),
         )
     }
 

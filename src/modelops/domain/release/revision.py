@@ -16,6 +16,10 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ReleaseLineage,
 
 PORT: Final = 8080
 _LENGTH: Final = 10
+_DIRECTORY: Final = "MODEL_DIR"
+"""Variable that holds where the fetched model lies."""
+_V2: Final[Mapping[str, str]] = {"ready": "/v2/health/ready", "live": "/v2/health/live"}
+_RESTRICTED: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,11 @@ class ServingDefaults:
 
     image: str
     mlflow_tracking_uri: str
+    mlserver_image: str = ""
+
+    def image_of(self, runtime: str) -> str:
+        """Return the image of a runtime's server."""
+        return self.mlserver_image if runtime == "mlserver" else self.image
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,7 @@ def revision_of(spec: ModelReleaseSpec, digest: str, defaults: ServingDefaults) 
     """Return the first 10 hex digits of sha256 over artifact digest and serving template."""
     serving = spec.serving
     template: Mapping[str, Any] = serving.pod_template or {
-        "image": defaults.image,
+        "image": serving.image or defaults.image_of(serving.runtime),
         "resources": serving.resources or {},
     }
     basis = {"digest": digest, "runtime": serving.runtime, "template": template}
@@ -114,25 +123,79 @@ def pod_template(
 
 
 def _ours(spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaults: ServingDefaults) -> dict[str, Any]:
+    match spec.serving.runtime:
+        case "mlserver":
+            return _fetched(spec, release, revision, defaults, ["mlserver", "start", f"$({_DIRECTORY})"], _V2)
+        case "mlflow":
+            model = f"$({_DIRECTORY})/model"
+            where = ("--env-manager", "local", "--host", "$(HOST)", "--port", "$(PORT)")
+            command = ["mlflow", "models", "serve", "-m", model, *where]
+            return _fetched(spec, release, revision, defaults, command, {"ready": "/ping", "live": "/ping"})
+        case "modelops" | "custom":
+            pass
+    container = _container(spec, defaults, ["modelops", "serve"], _V2)
+    container["args"] = [
+        *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--name", release),
+        *("--model-version", revision.version, "--release", release, "--revision", revision.revision),
+    ]
+    return {"spec": {"containers": [container], "terminationGracePeriodSeconds": 30}}
+
+
+def _container(
+    spec: ModelReleaseSpec, defaults: ServingDefaults, command: list[str], health: Mapping[str, str]
+) -> dict[str, Any]:
     def probe(path: str, **more: int) -> dict[str, Any]:
         return {"httpGet": {"path": path, "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 2} | more
 
     container: dict[str, Any] = {
         "name": "server",
-        "image": defaults.image,
-        "command": ["modelops", "serve"],
-        "args": [
-            *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--name", release),
-            *("--model-version", revision.version, "--release", release, "--revision", revision.revision),
-        ],
-        "readinessProbe": probe("/v2/health/ready", failureThreshold=3),
-        "livenessProbe": probe("/v2/health/live", failureThreshold=6),
-        "startupProbe": probe("/v2/health/live", failureThreshold=60),
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "image": spec.serving.image or defaults.image_of(spec.serving.runtime),
+        "command": command,
+        "readinessProbe": probe(health["ready"], failureThreshold=3),
+        "livenessProbe": probe(health["live"], failureThreshold=6),
+        "startupProbe": probe(health["live"], failureThreshold=60),
+        "securityContext": _RESTRICTED,
     }
     if spec.serving.resources:
         container["resources"] = dict(spec.serving.resources)
-    return {"spec": {"containers": [container], "terminationGracePeriodSeconds": 30}}
+    return container
+
+
+def _fetched(
+    spec: ModelReleaseSpec,
+    release: str,
+    revision: RevisionStatus,
+    defaults: ServingDefaults,
+    command: list[str],
+    health: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the template of a server that is not ours: our image brings the model, then theirs serves it."""
+    directory = {"name": _DIRECTORY, "value": "/models"}
+    mount = {"name": "models", "mountPath": "/models"}
+    init = {
+        "name": "fetch",
+        "image": defaults.image,
+        "command": ["python", "-m", "modelops.server.fetch"],
+        "args": [
+            *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--to", f"$({_DIRECTORY})"),
+            *("--name", release, "--model-version", revision.version),
+        ],
+        "env": [directory, {"name": "MLFLOW_TRACKING_URI", "value": defaults.mlflow_tracking_uri}],
+        "volumeMounts": [mount],
+        "securityContext": _RESTRICTED,
+    }
+    container = _container(spec, defaults, command, health)
+    container["volumeMounts"] = [mount]
+    listen = [("HOST", "0.0.0.0"), ("MLSERVER_HOST", "$(HOST)"), ("MLSERVER_HTTP_PORT", "$(PORT)")]  # noqa: S104
+    container["env"] = [directory, *({"name": name, "value": value} for name, value in listen)]
+    return {
+        "spec": {
+            "initContainers": [init],
+            "containers": [container],
+            "volumes": [{"name": "models", "emptyDir": {}}],
+            "terminationGracePeriodSeconds": 30,
+        }
+    }
 
 
 def _listen(container: dict[str, Any]) -> None:

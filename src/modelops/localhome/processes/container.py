@@ -7,18 +7,19 @@ than it says without a word.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 _REFERENCE: Final = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 _IGNORED: Final = frozenset(
     {
-        "affinity", "automountServiceAccountToken", "containers", "dnsPolicy", "enableServiceLinks", "nodeSelector",
-        "priorityClassName", "restartPolicy", "runtimeClassName", "schedulerName", "securityContext",
-        "serviceAccount", "serviceAccountName", "terminationGracePeriodSeconds", "tolerations",
-        "topologySpreadConstraints", "imagePullSecrets",
+        "affinity", "automountServiceAccountToken", "containers", "dnsPolicy", "enableServiceLinks",
+        "imagePullSecrets", "initContainers", "nodeSelector", "priorityClassName", "restartPolicy",
+        "runtimeClassName", "schedulerName", "securityContext", "serviceAccount", "serviceAccountName",
+        "terminationGracePeriodSeconds", "tolerations", "topologySpreadConstraints", "volumes",
     }
 )  # fmt: skip
-"""Fields of a pod that say where or as whom it runs, which is no question on one machine."""
+"""Fields of a pod that are read here, or that say where or as whom it runs, which is no question on one machine."""
 
 
 class UnsupportedLocallyError(Exception):
@@ -38,24 +39,51 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """One program and its environment."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """What to start and how to ask it how it is."""
 
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
+    main: Program
+    init: tuple[Program, ...]
+    """Run to their end, one after another, before `main` starts for the first time."""
+    volumes: tuple[Path, ...]
+    """Directories that are made for it, and go with it."""
     readiness: Probe | None
     liveness: Probe | None
     startup: Probe | None
     grace_seconds: float
 
 
-def command_of(template: Mapping[str, Any], port: int, secret: Callable[[str, str, str], str | None]) -> Command:
-    """Return what the first container of a pod template comes down to.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What this machine gives to a replica."""
+
+    port: int
+    """The container finds it in $PORT."""
+    directory: Path
+    """Its volumes lie below."""
+    value: Callable[[str, str, str], str | None]
+    """(kind, name, key) → value of a Secret or ConfigMap, or None."""
+
+
+def command_of(template: Mapping[str, Any], given: Surroundings) -> Command:
+    """Return what a pod template comes down to: its container, and the init containers before it.
+
+    A process has no mounts of its own. So a variable whose value is the path of a mounted emptyDir, or below it, gets
+    the path of the directory that stands in for it here; a template that names such paths through variables, as
+    `$(MODEL_DIR)`, runs in both homes.
 
     Args:
         template: a core/v1 PodTemplateSpec.
-        port: the port given to this replica; the container finds it in $PORT.
-        secret: (kind, name, key) → value of a Secret or ConfigMap, or None.
+        given: what this machine gives to the replica.
 
     Raises:
         UnsupportedLocallyError: something in it cannot be had here; the message names it.
@@ -66,17 +94,19 @@ def command_of(template: Mapping[str, Any], port: int, secret: Callable[[str, st
         raise UnsupportedLocallyError(f"{len(containers)} containers; on one machine a pod has exactly one")
     for name, value in pod.items():
         if name not in _IGNORED and value not in (None, [], {}, ""):
-            if name == "volumes" and all("emptyDir" in volume for volume in value):
-                continue
             raise UnsupportedLocallyError(f"spec.{name} cannot be had on one machine; leave it out here")
+    volumes = {}
+    for volume in pod.get("volumes") or ():
+        if "emptyDir" not in volume:
+            raise UnsupportedLocallyError(
+                f"spec.volumes: volume {volume['name']} is no emptyDir, and others cannot be had on one machine"
+            )
+        volumes[volume["name"]] = given.directory / volume["name"]
     container = containers[0]
-    if not container.get("command"):
-        raise UnsupportedLocallyError("the container has no command; images are not run here, so name the program")
-    env = _environment(container, port, secret)
-    words = [*container["command"], *(container.get("args") or ())]
     return Command(
-        argv=tuple(_expand(str(word), env) for word in words),
-        env=env,
+        main=_program(container, given, volumes),
+        init=tuple(_program(init, given, volumes) for init in pod.get("initContainers") or ()),
+        volumes=tuple(volumes.values()),
         readiness=_probe(container, "readinessProbe"),
         liveness=_probe(container, "livenessProbe"),
         startup=_probe(container, "startupProbe"),
@@ -84,22 +114,47 @@ def command_of(template: Mapping[str, Any], port: int, secret: Callable[[str, st
     )
 
 
-def _environment(
-    container: Mapping[str, Any], port: int, secret: Callable[[str, str, str], str | None]
-) -> dict[str, str]:
+def _program(container: Mapping[str, Any], given: Surroundings, volumes: Mapping[str, Path]) -> Program:
+    name = str(container.get("name") or "container")
+    if not container.get("command"):
+        raise UnsupportedLocallyError(f"container {name} has no command; images are not run here, so name the program")
+    mounts = {
+        mount["mountPath"].rstrip("/"): volumes.get(mount["name"]) for mount in container.get("volumeMounts") or ()
+    }
+    for path, directory in mounts.items():
+        if directory is None:
+            raise UnsupportedLocallyError(f"container {name} mounts at {path} a volume that spec.volumes does not have")
+    env = _environment(container, given, {path: str(directory) for path, directory in mounts.items()})
+    words = [*container["command"], *(container.get("args") or ())]
+    return Program(name, tuple(_expand(str(word), env) for word in words), env)
+
+
+def _environment(container: Mapping[str, Any], given: Surroundings, mounts: Mapping[str, str]) -> dict[str, str]:
+    # These are this machine's to say, wherever the template puts them: others refer to them.
+    fixed = {"PORT": str(given.port), "HOST": "127.0.0.1"}
     env: dict[str, str] = {}
     for entry in container.get("env") or ():
         name = entry["name"]
-        if "valueFrom" not in entry:
-            env[name] = _expand(str(entry.get("value", "")), env)
+        if name in fixed:
+            env[name] = fixed[name]
             continue
-        value = _from(entry["valueFrom"], secret)
+        if "valueFrom" not in entry:
+            env[name] = _here(_expand(str(entry.get("value", "")), env), mounts)
+            continue
+        value = _from(entry["valueFrom"], given.value)
         if value is not None:
             env[name] = value
     if container.get("envFrom"):
         raise UnsupportedLocallyError("envFrom is not read; name the variables")
-    env["PORT"] = str(port)
-    return env
+    return env | fixed
+
+
+def _here(value: str, mounts: Mapping[str, str]) -> str:
+    """Return a path below a mount as it is on this machine; any other value as it is."""
+    for path, directory in mounts.items():
+        if value == path or value.startswith(f"{path}/"):
+            return directory + value.removeprefix(path)
+    return value
 
 
 def _from(source: Mapping[str, Any], secret: Callable[[str, str, str], str | None]) -> str | None:

@@ -11,10 +11,12 @@ import base64
 import hashlib
 import json
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +26,7 @@ from modelops.api.kinds import CONFIGMAP, DEPLOYMENT, HTTPROUTE, SECRET
 from modelops.api.labels import LOCAL_ENDPOINTS, MANAGED_BY, MANAGER
 from modelops.errors import ModelopsError
 from modelops.localhome import children
-from modelops.localhome.processes.container import Command, UnsupportedLocallyError, command_of
+from modelops.localhome.processes.container import Surroundings, UnsupportedLocallyError, command_of
 from modelops.localhome.processes.replica import Replica
 
 _LABELS: Final = {MANAGED_BY: MANAGER}
@@ -56,6 +58,7 @@ class ProcessController:
         self._templates: dict[_Key, str] = {}
         self._leaving: list[Replica] = []
         self._left: dict[tuple[str, str, int, str], Path] = {}
+        self._swept = False
 
     def run(self) -> None:
         """Run until `stop`; then end every process."""
@@ -85,6 +88,7 @@ class ProcessController:
     def _find_left(self) -> None:
         """Find what a predecessor left running; what died meanwhile, or was never written down, is cleared away."""
         known = set()
+        (self._state / "processes").mkdir(parents=True, exist_ok=True)
         for record in (self._state / "processes").glob("*.json"):
             if record.name.startswith("step_"):  # those are the workflow engine's
                 continue
@@ -100,10 +104,17 @@ class ProcessController:
                 children.end_group(pid, grace_seconds=5)
 
     def _end_left(self) -> None:
-        """After the first look, what no Deployment wanted goes."""
+        """After the first look, what no Deployment wanted goes, and the volumes of what is not running."""
+        if self._swept:
+            return
+        self._swept = True
         while self._left:
             _, record = self._left.popitem()
             children.end_recorded(record, grace_seconds=30)
+        mine = {replica.directory for replicas in self._replicas.values() for replica in replicas}
+        for directory in (self._state / "processes").iterdir():
+            if directory.is_dir() and directory not in mine:
+                shutil.rmtree(directory, ignore_errors=True)
 
     def _pass(self) -> None:
         deployments = self._deployments.objects()
@@ -153,11 +164,12 @@ class ProcessController:
         left = self._left.pop((*key, index, str(note["template"])), None)
         found = children.recorded(left) if left is not None else None
         port = int(found["port"]) if found else children.free_port()
-        command: Command = command_of(template, port, lambda *reference: self._value(key[0], *reference))
         name = f"{key[0]}.{key[1]}.{index}"
+        directory = self._state / "processes" / f"{name}.{port}"
+        given = Surroundings(port, directory, partial(self._value, key[0]))
         replica = Replica(
-            command,
-            port,
+            command_of(template, given),
+            given,
             log=self._state / "logs" / f"{name}.log",
             record=self._state / "processes" / f"{name}.{port}.json",
             note=note | {"port": port},

@@ -1,18 +1,21 @@
 """One replica: a process, its probes, its restarts. A thread of its own looks after each."""
 
 import http.client
+import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from modelops.localhome import children
-from modelops.localhome.processes.container import Command, Probe
+from modelops.localhome.processes.container import Command, Probe, Program, Surroundings
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 60.0
+_TAIL: Final = 300
 _STEADY: Final = 60.0
 """Seconds after which an exit is no crash loop any more."""
 
@@ -25,7 +28,7 @@ class Replica:
 
     Args:
         command: what to start.
-        port: where it listens, on loopback.
+        given: the port it listens on, on loopback, and the directory of its volumes.
         log: its output.
         record: where pid and start time are written down.
         note: written down beside them, for the successor.
@@ -37,7 +40,7 @@ class Replica:
     def __init__(
         self,
         command: Command,
-        port: int,
+        given: Surroundings,
         log: Path,
         record: Path,
         note: Mapping[str, str | int],
@@ -46,7 +49,8 @@ class Replica:
         adopted: children.Adopted | None = None,
     ) -> None:
         self._command = command
-        self.port = port
+        self.port = given.port
+        self.directory = given.directory
         self._log = log
         self._record = record
         self._note = dict(note)
@@ -54,7 +58,7 @@ class Replica:
         self._environment = environment
         self._changed = changed
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"replica-{port}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"replica-{given.port}", daemon=True)
         self.ready = False
         self.message = "starting"
 
@@ -72,10 +76,20 @@ class Replica:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        try:
+            self._keep_running()
+        finally:
+            for volume in self._command.volumes:
+                shutil.rmtree(volume, ignore_errors=True)
+            with suppress(OSError):
+                self.directory.rmdir()
+
+    def _keep_running(self) -> None:
         backoff = _FIRST_BACKOFF
+        left = [] if self._adopted is not None else list(self._command.init)
         while not self._stopping.is_set():
             begun = time.monotonic()
-            why = self._once()
+            why = self._begin(left) or self._once()
             if self._stopping.is_set():
                 return
             if time.monotonic() - begun > _STEADY:
@@ -84,16 +98,39 @@ class Replica:
             self._stopping.wait(backoff)
             backoff = min(_LONGEST_BACKOFF, backoff * 2)
 
+    def _begin(self, left: list[Program]) -> str:
+        """Run the init containers that have not succeeded yet; return why one did not, or nothing."""
+        for volume in self._command.volumes:
+            volume.mkdir(parents=True, exist_ok=True)
+        while left:
+            program = left[0]
+            self._set(False, f"init container {program.name} runs")  # noqa: FBT003
+            try:
+                process = children.spawn(program.argv, env={**self._environment, **program.env}, log=self._log)
+            except OSError as error:
+                return _absent(program, error)
+            try:
+                while process.poll() is None:
+                    if self._stopping.wait(0.05):
+                        return "stopped"
+            finally:
+                children.end_group(process.pid, grace_seconds=self._command.grace_seconds)
+            if process.returncode:
+                return f"init container {program.name} exited with {process.returncode}: {_last_line(self._log)}"
+            left.pop(0)
+        return ""
+
     def _once(self) -> str:
         process: children.Adopted | subprocess.Popen[bytes]
         if self._adopted is not None:
             process, self._adopted = self._adopted, None
         else:
-            env = {**self._environment, **self._command.env}
+            main = self._command.main
+            env = {**self._environment, **main.env}
             try:
-                process = children.spawn(self._command.argv, env=env, log=self._log, dies_with_us=False)
+                process = children.spawn(main.argv, env=env, log=self._log, dies_with_us=False)
             except OSError as error:
-                return f"{self._command.argv[0]} does not start: {error.strerror}"
+                return _absent(main, error)
             children.record(self._record, process.pid, **self._note)
         try:
             return self._watch(process.poll)
@@ -111,7 +148,8 @@ class Replica:
         while not self._stopping.is_set():
             code = exit_code()
             if code is not None:
-                return "exited" if code == -1 else f"exited with {code}"
+                said = _last_line(self._log)
+                return ("exited" if code == -1 else f"exited with {code}") + (f": {said}" if said else "")
             now = time.monotonic()
             startup.look(now)
             if not startup.passing and startup.failed_for_good:
@@ -129,6 +167,22 @@ class Replica:
         if (ready, message) != (self.ready, self.message):
             self.ready, self.message = ready, message
             self._changed()
+
+
+def _absent(program: Program, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{program.argv[0]} is not installed here, or not on PATH; install it"
+    return f"{program.argv[0]} does not start: {error.strerror}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as source:
+            source.seek(max(0, log.stat().st_size - _TAIL))
+            lines = source.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1][:_TAIL] if lines else ""
 
 
 class _Tally:
