@@ -2,9 +2,11 @@
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +22,7 @@ class Controller(Protocol):
         ...
 
     def stop(self) -> None:
-        """End; called from a signal handler."""
+        """End soon; called from another thread."""
         ...
 
 
@@ -37,7 +39,18 @@ def run_controller(build: Callable[[KubeClient, Path], Controller]) -> int:
     except ModelopsError as error:
         sys.stderr.write(f"modelops: {error.message}\n")
         return 2
+    return _run(controller)
+
+
+def _run(controller: Controller) -> int:
+    """Run in a thread of its own: a signal handler interrupts the main one, and must find no lock held there."""
+    heard, told = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: controller.stop())
-    controller.run()
+        signal.signal(number, lambda *_: os.write(told, b"!"))
+    with ThreadPoolExecutor(1, thread_name_prefix="controller") as pool:
+        running = pool.submit(controller.run)
+        running.add_done_callback(lambda _: os.write(told, b"."))
+        os.read(heard, 1)
+        controller.stop()
+        running.result()
     return 0

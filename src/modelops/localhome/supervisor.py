@@ -55,7 +55,8 @@ class Supervisor:
     def __init__(self, home: Home, say: Callable[[str], None]) -> None:
         self._home = home
         self._say = say
-        self._stopping = threading.Event()
+        # Not an Event: setting one in a signal handler waits for ever if the signal came while its lock was held.
+        self._stopping = False
         # The API server's certificate is its own; whether it answers is all that is asked here.
         self._http = urllib3.PoolManager(retries=False, timeout=2.0, cert_reqs="CERT_NONE")
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -64,7 +65,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End everything; safe to call from a signal handler."""
-        self._stopping.set()
+        self._stopping = True
 
     def run(self, source: first.Source | None) -> int:
         """Bring everything up, stay until stopped, take everything down. Returns the exit code.
@@ -100,7 +101,7 @@ class Supervisor:
         self._describe()
         begun = time.monotonic()
         objects = False
-        while not self._stopping.is_set():
+        while not self._stopping:
             self._tick()
             if not objects and self._is_ready("apiserver") and self._is_ready("operator"):
                 objects = first.make(self._home, source, self._say)
@@ -108,7 +109,7 @@ class Supervisor:
                 self._ready = True
                 self._describe()
                 self._say(f"ready after {time.monotonic() - begun:.1f} s; state in {self._home.state}")
-            self._stopping.wait(_TICK)
+            time.sleep(_TICK)
         return 0
 
     def _is_ready(self, name: str) -> bool:

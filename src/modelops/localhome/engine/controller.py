@@ -57,7 +57,7 @@ class EngineController:
             execution.join(15)
 
     def stop(self) -> None:
-        """End; safe to call from a signal handler."""
+        """End soon; called from another thread."""
         self._stopping.set()
         self._changed.set()
 

@@ -79,7 +79,7 @@ class GatewayController:
                 self._changed.set()
 
     def stop(self) -> None:
-        """End; safe to call from a signal handler."""
+        """End soon; called from another thread."""
         self._stopping.set()
         self._changed.set()
 

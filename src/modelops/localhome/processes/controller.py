@@ -81,7 +81,7 @@ class ProcessController:
             replica.join(35)
 
     def stop(self) -> None:
-        """End; safe to call from a signal handler."""
+        """End soon; called from another thread."""
         self._stopping.set()
         self._changed.set()
 
