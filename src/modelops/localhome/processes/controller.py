@@ -151,14 +151,15 @@ class ProcessController:
         problem = ""
         try:
             while len(held) < wanted:
-                held.append(self._begin(key, spec["template"], len(held)))
+                held.append(self._begin(key, deployment, len(held)))
         except UnsupportedLocallyError as error:
             problem = str(error)
         self._leave(held[wanted:])
         del held[wanted:]
         self._say(deployment, held, wanted, problem)
 
-    def _begin(self, key: _Key, template: Mapping[str, Any], index: int) -> Replica:
+    def _begin(self, key: _Key, deployment: Mapping[str, Any], index: int) -> Replica:
+        template = deployment["spec"]["template"]
         note: dict[str, str | int]
         note = {"namespace": key[0], "deployment": key[1], "index": index, "template": _hash(template)}
         left = self._left.pop((*key, index, str(note["template"])), None)
@@ -176,6 +177,7 @@ class ProcessController:
             environment={**self._environment, _MARK: str(self._state)},
             changed=self._changed.set,
             adopted=children.Adopted(found["pid"], found["startTime"]) if found else None,
+            ready=found is not None and f"127.0.0.1:{port}" in _endpoints(deployment),
         )
         replica.start()
         self._log.info("%s %s on port %d", "took over" if found else "started", name, port)
@@ -197,7 +199,7 @@ class ProcessController:
         meta = deployment["metadata"]
         ready = [replica for replica in held if replica.ready]
         endpoints = ",".join(f"127.0.0.1:{replica.port}" for replica in ready)
-        if (meta.get("annotations") or {}).get(LOCAL_ENDPOINTS, "") != endpoints:
+        if ",".join(_endpoints(deployment)) != endpoints:
             patch = {"metadata": {"annotations": {LOCAL_ENDPOINTS: endpoints}}}
             self._client.merge_patch(DEPLOYMENT, meta["namespace"], meta["name"], patch)
         status = _status(deployment, held, len(ready), wanted, problem)
@@ -205,6 +207,11 @@ class ProcessController:
             self._client.merge_patch(
                 DEPLOYMENT, meta["namespace"], meta["name"], {"status": status}, subresource="status"
             )
+
+
+def _endpoints(deployment: Mapping[str, Any]) -> list[str]:
+    written = (deployment["metadata"].get("annotations") or {}).get(LOCAL_ENDPOINTS, "")
+    return [address for address in str(written).split(",") if address]
 
 
 def _hash(template: Mapping[str, Any]) -> str:

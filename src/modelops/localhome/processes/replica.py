@@ -35,6 +35,7 @@ class Replica:
         environment: what every process inherits.
         changed: called when readiness or the message changed.
         adopted: the process that a predecessor started, instead of a new one.
+        ready: whether that one was ready; it is until its probe says otherwise, so that traffic is not cut.
     """
 
     def __init__(
@@ -47,6 +48,8 @@ class Replica:
         environment: Mapping[str, str],
         changed: Callable[[], None],
         adopted: children.Adopted | None = None,
+        *,
+        ready: bool = False,
     ) -> None:
         self._command = command
         self.port = given.port
@@ -59,8 +62,8 @@ class Replica:
         self._changed = changed
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"replica-{given.port}", daemon=True)
-        self.ready = False
-        self.message = "starting"
+        self.ready = ready
+        self.message = "ready" if ready else "starting"
 
     def start(self) -> None:
         """Begin."""
@@ -142,9 +145,10 @@ class Replica:
 
     def _watch(self, exit_code: Callable[[], int | None]) -> str:
         """Probe until the process exits, fails its liveness, or is to stop; return why."""
-        readiness = _Tally(self._command.readiness, self.port, default=True)
-        liveness = _Tally(self._command.liveness, self.port, default=True)
-        startup = _Tally(self._command.startup, self.port, default=True)
+        readiness, liveness, startup = (
+            _Tally(probe, self.port, passing=self.ready)
+            for probe in (self._command.readiness, self._command.liveness, self._command.startup)
+        )
         while not self._stopping.is_set():
             code = exit_code()
             if code is not None:
@@ -188,13 +192,13 @@ def _last_line(log: Path) -> str:
 class _Tally:
     """Counts one probe's answers against its thresholds."""
 
-    def __init__(self, probe: Probe | None, port: int, *, default: bool) -> None:
+    def __init__(self, probe: Probe | None, port: int, *, passing: bool) -> None:
         self._probe = probe
         self._port = port
         self._due = time.monotonic() + (probe.initial_delay if probe else 0)
         self._good = self._bad = 0
-        self._ever = False
-        self.passing = default if probe is None else False
+        self._ever = passing
+        self.passing = passing or probe is None
         self.failed_for_good = False
         self.last = "not asked yet"
 
