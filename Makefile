@@ -3,7 +3,7 @@ PYTHON ?= python3
 EXAMPLE ?= digits
 BIN := .venv/bin
 
-.PHONY: help setup demo test e2e lint generate verify figures
+.PHONY: help setup mlserver demo test e2e lint generate verify figures
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -11,6 +11,9 @@ help: ## Say what there is
 
 setup: ## Make .venv with everything in it, and bring Prometheus; TORCH_INDEX=<address> takes torch from there
 	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh scripts/setup.sh
+
+mlserver: ## Bring MLServer, for releases with runtime mlserver on this machine
+	@PYTHON="$(PYTHON)" sh scripts/mlserver.sh
 
 demo: .venv ## Three commits: one released, a better one promoted, a bad one rolled back (EXAMPLE=real-estate, KEEP=1)
 	@$(BIN)/python -m examples.demo --example $(EXAMPLE) $(if $(KEEP),--keep)

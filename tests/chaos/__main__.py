@@ -29,7 +29,7 @@ def main() -> int:
                 reports.append(report)
                 hit = "" if report.hit else " (was not running)"
                 print(
-                    f"{time.strftime('%T')} seed {blow.seed}: {blow.target} in {blow.phase}{hit}: {report.seconds:.1f} s",
+                    f"{time.strftime('%T')} {blow.seed}: {blow.target} in {blow.phase}{hit}: {report.seconds:.1f} s",
                     flush=True,
                 )
     except (TimeoutError, AssertionError) as error:

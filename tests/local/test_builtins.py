@@ -106,6 +106,16 @@ def test_first_failures_ever_are_counted(real: RealGateway) -> None:
     assert found.value == pytest.approx(30 / 33)
 
 
+def test_refusals_are_no_failures_and_have_a_share_of_their_own(real: RealGateway) -> None:
+    """3 refused of 30: the first 4xx ever are counted, and the success rate does not mind them."""
+    service = backend(real, "strict", *[(422, 0.0)] * 3, (200, 0.0))
+    real.ask(service, 30)
+    real.scraped()
+    refused, success = judged(real, "strict", "client-error-share"), judged(real, "strict", "success-rate")
+    assert (refused.verdict, refused.value, refused.samples) == ("Fail", pytest.approx(0.1), 30)
+    assert (success.verdict, success.value) == ("Pass", 1)
+
+
 def test_nothing_but_failures_is_zero(real: RealGateway) -> None:
     """Without a single success there is no series of successes: the share is 0, not missing."""
     service = backend(real, "allfail", (500, 0))

@@ -1,6 +1,8 @@
-"""A model server of forty lines for release tests: no torch, 20 ms a request; versions named in BAD answer 500.
+"""A model server of fifty lines for release tests: no torch, 20 ms a request, and faults for versions of choice.
 
-Reads $PORT, $MODEL_VERSION, $BAD (comma-separated) and $MILLISECONDS. Answers with the header x-version.
+Reads $PORT, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered with
+500, in $SLOW half a second late, in $HANG never; those in $CRASH end themselves after $CRASH_AFTER seconds. Answers
+with the header x-version.
 """
 
 import asyncio
@@ -10,8 +12,11 @@ import signal
 from aiohttp import web
 
 VERSION = os.environ.get("MODEL_VERSION", "")
-IS_BAD = VERSION in os.environ.get("BAD", "").split(",")
 SECONDS = float(os.environ.get("MILLISECONDS", "20")) / 1000
+
+
+def _is(fault: str) -> bool:
+    return VERSION in os.environ.get(fault, "").split(",")
 
 
 async def _ready(_: web.Request) -> web.Response:
@@ -20,9 +25,9 @@ async def _ready(_: web.Request) -> web.Response:
 
 async def _infer(request: web.Request) -> web.Response:
     await request.read()
-    await asyncio.sleep(SECONDS)
+    await asyncio.sleep(3600 if _is("HANG") else SECONDS + 0.5 * _is("SLOW"))
     answer = {"model_version": VERSION}
-    return web.json_response(answer, status=500 if IS_BAD else 200, headers={"x-version": VERSION})
+    return web.json_response(answer, status=500 if _is("BAD") else 200, headers={"x-version": VERSION})
 
 
 async def _main() -> None:
@@ -30,9 +35,11 @@ async def _main() -> None:
     app.add_routes([web.get("/v2/health/ready", _ready), web.route("*", "/{tail:.*}", _infer)])
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"])).start()
+    if _is("CRASH"):
+        asyncio.get_running_loop().call_later(float(os.environ["CRASH_AFTER"]), os._exit, 3)
     await stopping.wait()
     await runner.cleanup()
 

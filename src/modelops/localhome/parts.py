@@ -44,10 +44,13 @@ def prometheus_program() -> str | None:
     found = shutil.which("prometheus")
     if found:
         return found
-    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "modelops"
-    return next(
-        (str(path) for path in sorted(base.glob("**/prometheus")) if os.access(path, os.X_OK) and path.is_file()), None
-    )
+    found = (path for path in sorted(_data().glob("**/prometheus")) if os.access(path, os.X_OK) and path.is_file())
+    return next((str(path) for path in found), None)
+
+
+def _data() -> Path:
+    """Return where programs are unpacked that this machine has no package of."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "modelops"
 
 
 def crd_directory() -> Path:
@@ -166,8 +169,9 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment that every part gets: ours, without settings meant for other programs of modelops."""
     dropped = ("MODELOPS_", "KUBECONFIG", "MLFLOW_")
     kept = {name: value for name, value in environment.items() if not name.startswith(dropped)}
-    programs = str(Path(sys.executable).parent)
-    return kept | {"PATH": f"{programs}{os.pathsep}{kept.get('PATH', os.defpath)}", "PYTHONUNBUFFERED": "1"}
+    # Ours first; MLServer's environment, which holds a Python too, last.
+    places = (str(Path(sys.executable).parent), kept.get("PATH", os.defpath), str(_data() / "mlserver" / "bin"))
+    return kept | {"PATH": os.pathsep.join(places), "PYTHONUNBUFFERED": "1"}
 
 
 def prepare(home: Home, ports: Mapping[str, int]) -> None:

@@ -32,7 +32,7 @@ def read_metric(
                 samples = _number(ports, fill(metric.prometheus.samples_query, subject, interval), now)
             return Reading(query, _values(ports, query, now), samples)
         figures = figures_of(ports.settings.gateway_figures, subject)
-        count = figures.samples if metric.builtin == "success-rate" else figures.slow_samples
+        count = figures.slow_samples if metric.builtin == "slow-share" else figures.samples
         window, samples = interval, _number(ports, count(interval), now)
         if samples < min_samples(metric) and step > interval:
             window, samples = step, _number(ports, count(step), now)
@@ -47,6 +47,8 @@ def read_metric(
 def _builtin(metric: Metric, figures: EnvoyFigures, window: timedelta, ports: Ports, now: datetime) -> str:
     if metric.builtin == "success-rate":
         return figures.success_rate(window)
+    if metric.builtin == "client-error-share":
+        return figures.client_error_share(window)
     bounds = tuple(
         series.labels["le"] for series in ports.metrics.query(figures.buckets(), now) if series.labels.get("le")
     )

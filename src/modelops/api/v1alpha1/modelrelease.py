@@ -189,8 +189,10 @@ class Metric(Model):
     }
 
     name: Name
-    builtin: Literal["success-rate", "slow-share"] | None = None
-    """From the gateway's figures of the revision. Both are ratios, 0–1."""
+    builtin: Literal["success-rate", "client-error-share", "slow-share"] | None = None
+    """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
+    client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
+    model itself fails."""
     slo: Annotated[float, Field(gt=0, le=3600)] | None = None
     """For slow-share: a request that takes longer is slow. Seconds."""
     prometheus: PrometheusQuery | None = None

@@ -86,6 +86,11 @@ class EnvoyFigures:
         good = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
         return f"({good} or vector(0)) / {self.samples(window)}"
 
+    def client_error_share(self, window: timedelta) -> str:
+        """Return the query for the share of requests that were answered with a 4xx, 0-1."""
+        refused = self._grown("upstream_rq_xx", window, 'envoy_response_code_class="4"')
+        return f"({refused} or vector(0)) / {self.samples(window)}"
+
     def slow_samples(self, window: timedelta) -> str:
         """Return the query for how many requests are known to be slow or fast.
 
