@@ -13,7 +13,7 @@ import click
 
 from modelops.cli.target import default_state_dir
 from modelops.errors import Stalled
-from modelops.localhome import children, first, supervisor
+from modelops.localhome import children, first, layout, supervisor
 from modelops.localhome.home import Home, status
 
 _UP_LIMIT: Final = 150.0
@@ -50,8 +50,11 @@ def up(repo: str | None, branch: str, path: str, state_dir: Path | None, *, deta
     if source is not None:
         argv += ["--repo", source.url, "--branch", branch, "--path", path]
     log = home.logs / "supervisor.log"
-    log.unlink(missing_ok=True)
-    process = children.spawn(argv, env=os.environ, log=log, dies_with_us=False)
+    try:
+        log.unlink(missing_ok=True)
+        process = children.spawn(argv, env=os.environ, log=log, dies_with_us=False)
+    except OSError as error:
+        raise layout.unwritable(home.state, error) from error
     _follow(home, process, log)
 
 

@@ -44,8 +44,8 @@ def prometheus_program() -> str | None:
     found = shutil.which("prometheus")
     if found:
         return found
-    found = (path for path in sorted(_data().glob("**/prometheus")) if os.access(path, os.X_OK) and path.is_file())
-    return next((str(path) for path in found), None)
+    unpacked = (path for path in sorted(_data().glob("**/prometheus")) if os.access(path, os.X_OK) and path.is_file())
+    return next((str(path) for path in unpacked), None)
 
 
 def _data() -> Path:
@@ -104,6 +104,7 @@ def parts(home: Home, ports: Mapping[str, int], crds: Path, envoy: str, promethe
                 (
                     *(prometheus, f"--config.file={state / 'prometheus' / 'prometheus.yml'}"),
                     f"--storage.tsdb.path={state / 'prometheus' / 'data'}",
+                    *("--storage.tsdb.retention.time=15d", "--storage.tsdb.retention.size=1GB"),
                     f"--web.listen-address=127.0.0.1:{ports['prometheus']}",
                 ),
                 f"{url['prometheus']}/-/ready",

@@ -20,7 +20,7 @@ from typing import Any, Final
 import urllib3
 
 from modelops.errors import ModelopsError, Stalled
-from modelops.localhome import children, first, parts
+from modelops.localhome import children, first, layout, logfiles, parts
 from modelops.localhome.home import Home, endpoints
 from modelops.localhome.parts import Part
 
@@ -28,6 +28,7 @@ _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 30.0
 _STEADY: Final = 30.0
 _TICK: Final = 0.1
+_HOUSEKEEPING: Final = 2.0
 _START_LIMIT: Final = 120.0
 """Seconds after which a part that is not ready is said to hang."""
 
@@ -62,10 +63,18 @@ class Supervisor:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._running: list[_Running] = []
         self._ready = False
+        self._house_due = 0.0
+        self._complaint = ""
 
     def stop(self) -> None:
         """End everything; safe to call from a signal handler."""
         self._stopping = True
+
+    def _complain(self, line: str) -> None:
+        """Say what is wrong, once as long as it stays so."""
+        if line != self._complaint:
+            self._complaint = line
+            self._say(line)
 
     def run(self, source: first.Source | None) -> int:
         """Bring everything up, stay until stopped, take everything down. Returns the exit code.
@@ -76,12 +85,17 @@ class Supervisor:
         Raises:
             Stalled: another home lives in the state directory, or a program is missing.
         """
-        self._home.state.mkdir(parents=True, exist_ok=True)
-        with (self._home.state / "lock").open("w") as lock:
+        try:
+            self._home.state.mkdir(parents=True, exist_ok=True)
+            opened = (self._home.state / "lock").open("w")
+        except OSError as error:
+            raise layout.unwritable(self._home.state, error) from error
+        with opened as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise already_up(self._home) from error
+            layout.adopt(self._home, self._say)
             for record in (self._home.state / "parts").glob("*.json"):
                 children.end_recorded(record)
             try:
@@ -93,7 +107,10 @@ class Supervisor:
         ports = self._home.ports()
         prometheus = parts.prometheus_program()
         crds, envoy = parts.crd_directory(), parts.envoy_program()
-        parts.prepare(self._home, ports)
+        try:
+            parts.prepare(self._home, ports)
+        except OSError as error:
+            raise layout.unwritable(self._home.state, error) from error
         if prometheus is None:
             self._say(parts.NO_PROMETHEUS)
         self._ports, self._addresses = ports, endpoints(ports, prometheus=prometheus is not None)
@@ -103,6 +120,8 @@ class Supervisor:
         objects = False
         while not self._stopping:
             self._tick()
+            if not self._keep_house():
+                return 1
             if not objects and self._is_ready("apiserver") and self._is_ready("operator"):
                 objects = first.make(self._home, source, self._say)
             if not self._ready and objects and all(entry.ready for entry in self._running):
@@ -111,6 +130,22 @@ class Supervisor:
                 self._say(f"ready after {time.monotonic() - begun:.1f} s; state in {self._home.state}")
             time.sleep(_TICK)
         return 0
+
+    def _keep_house(self) -> bool:
+        """Now and then cut what grows; False once the state directory is gone, and everything with it."""
+        now = time.monotonic()
+        if now < self._house_due:
+            return True
+        self._house_due = now + _HOUSEKEEPING
+        if not self._home.description.exists():
+            self._say(f"{self._home.state} was deleted or emptied while running; stopping: what it held is gone")
+            return False
+        try:
+            logfiles.rotate(self._home.logs)
+            logfiles.retire(self._home.logs)
+        except OSError as error:
+            self._complain(f"{self._home.logs}: {error.strerror}; free space: everything else goes on")
+        return True
 
     def _is_ready(self, name: str) -> bool:
         return any(entry.part.name == name and entry.ready for entry in self._running)
@@ -132,9 +167,12 @@ class Supervisor:
         env = parts.inherited(os.environ) | dict(part.env)
         try:
             entry.process = children.spawn(part.argv, env=env, log=log, cwd=self._home.state)
-        except OSError as error:
+            children.record(self._home.state / "parts" / f"{part.name}.json", entry.process.pid)
+        except (FileNotFoundError, PermissionError) as error:
             raise Stalled("PartMissing", f"{part.name}: {part.argv[0]} does not start: {error.strerror}") from error
-        children.record(self._home.state / "parts" / f"{part.name}.json", entry.process.pid)
+        except OSError as error:  # a full disk is no reason to end what runs
+            self._fell(entry, f"does not start: {error.strerror}")
+            return
         entry.begun = time.monotonic()
         entry.starts += 1
         self._describe()
@@ -219,7 +257,10 @@ class Supervisor:
                 for entry in self._running
             },
         }
-        self._home.write(described)
+        try:
+            self._home.write(described)
+        except OSError as error:
+            self._complain(f"{self._home.description}: {error.strerror}; free space: everything else goes on")
 
 
 def already_up(home: Home) -> Stalled:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from modelops.localhome.apiserver import identity
 from modelops.localhome.apiserver.answers import ApiError, Obj
-from modelops.localhome.apiserver.store import Store, StoreLocked
+from modelops.localhome.apiserver.store import Store, StoreRefused
 from modelops.localhome.apiserver.web import Server
 
 LOGGER = logging.getLogger("modelops.localhome.apiserver")
@@ -88,9 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _arguments(argv)
     try:
         asyncio.run(_serve(arguments))
-    except StoreLocked as error:
-        LOGGER.error("%s: another API server has this file open; stop it first", error)  # noqa: TRY400 - one line
-    except (ValueError, ApiError, OSError) as error:
+    except (StoreRefused, ValueError, ApiError, OSError) as error:
         LOGGER.error("%s", error)  # noqa: TRY400 - one line for people
     else:
         return 0

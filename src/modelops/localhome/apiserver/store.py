@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import orjson
 
@@ -44,12 +45,19 @@ class Change:
     """None when it was created. Of a deletion: the last state, with the version of the deletion."""
 
 
+LAYOUT: Final = 1
+"""Of the tables; a newer one is refused, an older one is brought here when the file is opened."""
+
 Name = tuple[str, str]
 """Namespace (empty for cluster-scoped objects) and name."""
 
 
-class StoreLocked(Exception):
-    """Another process serves this file."""
+class StoreRefused(Exception):
+    """The file cannot be served from; the message says why, and what to do."""
+
+
+class WriteFailed(Exception):
+    """Nothing was written, and everything is as it was before; the message says why."""
 
 
 class Store:
@@ -59,10 +67,17 @@ class Store:
         """Open or create the file.
 
         Raises:
-            StoreLocked: another process has it open.
+            StoreRefused: another process has it open, it is from a newer version, or it cannot be read or written.
         """
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+        self._path = path
         try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+            found = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if found > LAYOUT:
+                raise StoreRefused(
+                    f"{path} was written by a newer modelops (layout {found}, this one knows {LAYOUT}); "
+                    "install that version again, or give another --state-dir"
+                )
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -73,9 +88,10 @@ class Store:
             )
             self._db.execute("CREATE TABLE IF NOT EXISTS revision (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER)")
             self._db.execute("INSERT OR IGNORE INTO revision VALUES (1, ?)", (_FIRST,))
+            self._db.execute(f"PRAGMA user_version = {LAYOUT}")
             self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise StoreLocked(str(path)) from error
+        except sqlite3.Error as error:
+            raise StoreRefused(_refusal(path, error)) from error
         self.version: int = self._db.execute("SELECT at FROM revision").fetchone()[0]
         self.compacted = self.version
         """The oldest version that a watch can start from."""
@@ -114,10 +130,7 @@ class Store:
         name: Name = (metadata.get("namespace") or "", metadata["name"])
         obj = {**obj, "metadata": {**metadata, "resourceVersion": str(version)}}
         new = Stored(obj, orjson.dumps(obj), version)
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*key, *name, new.raw))
-        self._db.execute("UPDATE revision SET at = ?", (version,))
-        self._db.execute("COMMIT")
+        self._write(version, "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", (*key, *name, new.raw))
         found = self._objects.setdefault(key, {})
         old, found[name] = found.get(name), new
         self._publish(Change(key, version, new, old))
@@ -129,12 +142,8 @@ class Store:
         if (namespace, name) not in self._objects.get(key, {}):
             return None
         version = self.version + 1
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.execute(
-            "DELETE FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?", (*key, namespace, name)
-        )
-        self._db.execute("UPDATE revision SET at = ?", (version,))
-        self._db.execute("COMMIT")
+        removal = "DELETE FROM objects WHERE grp = ? AND plural = ? AND namespace = ? AND name = ?"
+        self._write(version, removal, (*key, namespace, name))
         del self._objects[key][namespace, name]
         obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
         last = Stored(obj, orjson.dumps(obj), version)
@@ -155,6 +164,22 @@ class Store:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def _write(self, version: int, statement: str, values: tuple[object, ...]) -> None:
+        """Execute one statement and the step of the version, both or neither.
+
+        Raises:
+            WriteFailed: the disk is full, read-only or gone.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(statement, values)
+            self._db.execute("UPDATE revision SET at = ?", (version,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise WriteFailed(_refusal(self._path, error)) from error
+
     def _publish(self, change: Change) -> None:
         self.version = change.version
         self._history.append(change)
@@ -162,3 +187,20 @@ class Store:
             self.compacted = self._history.popleft().version
         for listener in tuple(self._listeners):
             listener(change)
+
+
+def _refusal(path: Path, error: sqlite3.Error) -> str:
+    """Return in one line why SQLite does not do what it is asked, and what helps."""
+    match getattr(error, "sqlite_errorname", "").removeprefix("SQLITE_").partition("_")[0]:
+        case "BUSY" | "LOCKED":
+            return f"{path}: another API server has this file open; stop it first"
+        case "FULL":
+            return f"{path}: the disk is full; free some space (modelops local prune), nothing was lost"
+        case "READONLY" | "CANTOPEN" | "PERM":
+            return (
+                f"{path}: the state directory cannot be written to; check its permissions, or give another --state-dir"
+            )
+        case "NOTADB" | "CORRUPT":
+            return f"{path}: not a database, or a damaged one; move it away to begin anew"
+        case name:
+            return f"{path}: {error} ({name or 'sqlite'})"

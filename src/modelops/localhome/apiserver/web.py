@@ -23,7 +23,7 @@ from modelops.localhome.apiserver.lifecycle import DEFINITIONS, NAMESPACES, Life
 from modelops.localhome.apiserver.reads import json_response
 from modelops.localhome.apiserver.requests import APPLY, JSON, JSON_PATCH, MERGE, STRATEGIC, YAML, Target
 from modelops.localhome.apiserver.resources import Catalogue
-from modelops.localhome.apiserver.store import Change, Store, Stored
+from modelops.localhome.apiserver.store import Change, Store, Stored, WriteFailed
 from modelops.localhome.apiserver.writes import Options, Writes
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -104,6 +104,9 @@ class Server:
             return await handler(request)
         except ApiError as error:
             return json_response(error.status(), error.code)
+        except WriteFailed as error:
+            refused = ApiError(507, "InsufficientStorage", str(error))
+            return json_response(refused.status(), refused.code)
 
     def _admit(self, request: web.Request) -> None:
         """Refuse another Host than loopback (403) and another token (401)."""
