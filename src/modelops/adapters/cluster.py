@@ -7,6 +7,7 @@ Typed client models cost tens of milliseconds and megabytes per list; dictionari
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -14,6 +15,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
+from modelops.adapters import kubeconfig
 from modelops.api.kinds import EVENT, Resource
 from modelops.api.labels import MANAGER
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient
@@ -42,13 +44,32 @@ class KubeClient:
         self.namespace = namespace
 
     @classmethod
-    def from_kubeconfig(cls, path: str | None = None, *, context: str | None = None) -> Self:
+    def from_kubeconfig(
+        cls, path: str | None = None, *, context: str | None = None, deadline: urllib3.Timeout = _DEADLINE
+    ) -> Self:
         """Connect by a kubeconfig; without a path by $KUBECONFIG, ~/.kube/config, or from inside a pod.
+
+        Args:
+            path: of one file.
+            context: its name; by default the current one.
+            deadline: of every call but a watch.
 
         Raises:
             Stalled: there is no usable configuration.
         """
-        from kubernetes import client, config  # noqa: PLC0415 - 50 MiB; only who connects pays
+        found = kubeconfig.load(Path(path), context) if path is not None else None
+        if found is not None:
+            https: dict[str, Any] = {"ssl_context": found.tls} if found.tls else {}
+            if found.server_name:
+                https |= {"server_hostname": found.server_name, "assert_hostname": found.server_name}
+            pool = urllib3.PoolManager(num_pools=4, maxsize=16, block=False, retries=False, timeout=deadline, **https)
+            token = {"Authorization": f"Bearer {found.token}"} if found.token else {}
+            return cls(found.host, pool, token | {"User-Agent": "modelops"}, found.namespace)
+        return cls._by_the_kubernetes_package(path, context, deadline)
+
+    @classmethod
+    def _by_the_kubernetes_package(cls, path: str | None, context: str | None, deadline: urllib3.Timeout) -> Self:
+        from kubernetes import client, config  # noqa: PLC0415 - 50 MiB and half a second; only who needs it pays
         from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
 
         settings = client.Configuration()
@@ -77,7 +98,7 @@ class KubeClient:
             cert_file=settings.cert_file,
             key_file=settings.key_file,
             retries=False,
-            timeout=_DEADLINE,
+            timeout=deadline,
         )
         token = settings.get_api_key_with_prefix("authorization") or settings.get_api_key_with_prefix("BearerToken")
         headers = {"Authorization": token} if token else {}
@@ -133,28 +154,56 @@ class KubeClient:
         return [{"apiVersion": resource.api_version, "kind": resource.kind} | item for item in items]
 
     def list_page(
-        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+        self,
+        resource: Resource,
+        namespace: str | None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        selector: str = "",
     ) -> dict[str, Any] | None:
-        """Return the whole list object, with its resourceVersion; None if the resource is unknown."""
-        selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+        """Return the whole list object, with its resourceVersion; None if the resource is unknown.
+
+        Args:
+            resource: what.
+            namespace: where; None everywhere.
+            labels: only objects that carry all of these.
+            selector: instead of labels, a label selector as kubectl's -l.
+        """
+        selector = selector or ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         query = "?" + urlencode({"labelSelector": selector}) if selector else ""
         return self.request("GET", path_of(resource, namespace) + query, what=resource.plural)
 
-    def table(self, resource: Resource, namespace: str | None, name: str | None = None) -> dict[str, Any]:
+    def table(
+        self, resource: Resource, namespace: str | None, name: str | None = None, *, selector: str = ""
+    ) -> dict[str, Any]:
         """Return the server's table of one object or of all in a namespace.
+
+        Args:
+            resource: what.
+            namespace: where; None everywhere.
+            name: of the one object; by default all.
+            selector: a label selector, as kubectl's -l.
 
         Raises:
             Stalled: the API server does not know the resource.
         """
-        answer = self.request("GET", path_of(resource, namespace, name), accept=_TABLE, what=resource.plural)
+        query = "?" + urlencode({"labelSelector": selector}) if selector else ""
+        answer = self.request("GET", path_of(resource, namespace, name) + query, accept=_TABLE, what=resource.plural)
         if answer is None:
             raise Stalled("NotFound", f"this API server has no {resource.plural}; are modelops' CRDs installed?")
         return answer
 
     def stream(
-        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None, version: str, seconds: int
+        self,
+        resource: Resource,
+        namespace: str | None,
+        labels: Mapping[str, str] | None,
+        version: str,
+        seconds: int,
+        *,
+        selector: str = "",
     ) -> Iterator[dict[str, Any]]:
-        """Yield watch events after a resourceVersion until the server ends the watch.
+        """Yield watch events after a resourceVersion until the server ends the watch; a selector replaces labels.
 
         Raises:
             Transient: the connection broke, or no byte came for longer than the watch may last.
@@ -165,8 +214,8 @@ class KubeClient:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        if labels:
-            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        if labels or selector:
+            query["labelSelector"] = selector or ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         url = self._host + path_of(resource, namespace) + "?" + urlencode(query)
         try:
             response = self._pool.request(

@@ -31,6 +31,7 @@ def watch(
     *,
     namespace: str | None = None,
     labels: Mapping[str, str] | None = None,
+    selector: str = "",
     stopped: threading.Event,
     complain: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Change]:
@@ -44,6 +45,7 @@ def watch(
         resource: what to watch.
         namespace: where; None everywhere.
         labels: only objects that carry all of these.
+        selector: instead of labels, a label selector as kubectl's -l.
         stopped: ends the iteration, at the latest when the current watch ends.
         complain: told one line when the API server is away.
     """
@@ -52,11 +54,11 @@ def watch(
     while not stopped.is_set():
         try:
             if not version:
-                page = client.list_page(resource, namespace, labels) or {"items": [], "metadata": {}}
+                page = client.list_page(resource, namespace, labels, selector=selector) or {"items": [], "metadata": {}}
                 version = str(page["metadata"].get("resourceVersion", "0"))
                 yield from _relist(known, page["items"], resource)
                 yield Change("synced", {})
-            for event in client.stream(resource, namespace, labels, version, _SECONDS):
+            for event in client.stream(resource, namespace, labels, version, _SECONDS, selector=selector):
                 obj = event["object"]
                 if event["type"] == "ERROR":
                     version = ""

@@ -4,14 +4,15 @@ Every verb lives in a module of its own that is imported only when it is called,
 missing extra harms only the verb that needs it.
 """
 
-import difflib
 import importlib
+import os
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 from typing_extensions import override
 
+from modelops.cli.suggest import Group
 from modelops.errors import ModelopsError
 
 _VERBS: Final[dict[str, tuple[str, str, str]]] = {
@@ -20,13 +21,21 @@ _VERBS: Final[dict[str, tuple[str, str, str]]] = {
     "get": ("modelops.cli.get", "get", "Show objects as a table, YAML or JSON."),
     "describe": ("modelops.cli.describe", "describe", "Say all there is to know about one object, and why."),
     "release": ("modelops.cli.release", "release", "Watch and steer a release."),
+    "train": ("modelops.cli.train", "train", "Start an attempt of a TrainingRun now."),
+    "reconcile": ("modelops.cli.act", "reconcile", "Have an object looked at now."),
+    "suspend": ("modelops.cli.act", "suspend", "Stop reconciling an object."),
+    "resume": ("modelops.cli.act", "resume", "Reconcile a suspended object again."),
     "lineage": ("modelops.cli.lineage", "lineage", "Trace what serves back to its commit."),
     "serve": ("modelops.server.main", "serve", "Serve one model by itself."),
     "doctor": ("modelops.cli.doctor", "doctor", "Say what is missing here, and how to get it."),
+    "completion": ("modelops.cli.completion", "completion", "Print a script that completes words in a shell."),
 }
+_INTERRUPTED: Final = 130
+_CLOSED_PIPE: Final = 141
+"""What a shell reports of a program that SIGPIPE ended."""
 
 
-class _Verbs(click.Group):
+class _Verbs(Group):
     """Loads a verb's module when it is asked for."""
 
     @override
@@ -51,19 +60,19 @@ class _Verbs(click.Group):
         return command
 
     @override
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _VERBS and not args[0].startswith("-"):
-            close = difflib.get_close_matches(args[0], _VERBS, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            ctx.fail(f"there is no verb {args[0]!r}{hint}")
-        return super().resolve_command(ctx, args)
-
-    @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(name, text) for name, (_, _, text) in _VERBS.items()])
+
+    @override
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Before click says "Aborted!": whoever pressed Ctrl-C knows.
+            sys.exit(_INTERRUPTED)
+        except BrokenPipeError:
+            _give_up_stdout()
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -75,7 +84,28 @@ def cli() -> None:
 def main() -> None:
     """Run the program; errors are one line on stderr, never a traceback."""
     try:
-        cli()
+        code = cli(standalone_mode=False)
+        sys.stdout.flush()
     except ModelopsError as error:
-        click.echo(f"modelops: {error.message}", err=True)
-        sys.exit(1)
+        _fail(error.message, 1)
+    except click.UsageError as error:
+        verb = error.ctx.command_path if error.ctx is not None else "modelops"
+        _fail(f"{error.format_message().rstrip('.')}; see: {verb} --help", error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(_INTERRUPTED)
+    except BrokenPipeError:
+        _give_up_stdout()
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"modelops: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _give_up_stdout() -> NoReturn:
+    """End as a program does whose reader went away, without Python's own complaint at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(_CLOSED_PIPE)

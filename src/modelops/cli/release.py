@@ -1,57 +1,58 @@
-"""`modelops release status|promote|abort|retry|pause|unpause`: watch and steer a release.
+"""`modelops release status|promote|abort|retry|pause|unpause|undo`: watch and steer a release.
 
 Verbs act through one annotation, bound to a revision and a step, so that a verb given twice, or too late, does
 nothing to a revision that the user did not mean.
 """
 
-import json
 import time
-import uuid
 from typing import Any, Final
 
 import click
 
-from modelops.api.kinds import MODELRELEASE
-from modelops.api.labels import COMMAND
-from modelops.api.v1alpha1.common import parse_duration
-from modelops.cli.target import Target, object_named, target_options
-from modelops.errors import Stalled
+from modelops.api.kinds import CONTROLLERREVISION, EVENT, MODELRELEASE
+from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.cli import show
+from modelops.cli.command import send
+from modelops.cli.progress import Progress
+from modelops.cli.suggest import Group, hint
+from modelops.cli.target import Target, name_argument, object_named, target_options
+from modelops.cli.waiting import TIMED_OUT, Duration, poll
+from modelops.errors import ModelopsError, Stalled
 
-PROMOTED, DEGRADED, TIMED_OUT = 0, 3, 4
-_STARTED_WAIT: Final = 10.0
+PROMOTED, DEGRADED = 0, 3
+_TAKEN_WITHIN: Final = 10.0
+_EVERY: Final = 0.5
 
 
-@click.group()
+@click.group(cls=Group)
 def release() -> None:
     """Watch and steer a release."""
 
 
 @release.command()
-@click.argument("name")
+@name_argument(kind="modelreleases")
 @click.option("--version", default=None, help="The version whose fate is asked for; by default the newest seen.")
 @click.option("--watch", is_flag=True, help="Wait until its fate is settled, saying what happens.")
-@click.option("--timeout", default="10m", show_default=True, help="How long to wait, such as 10m.")
+@click.option("--timeout", type=Duration(), default="10m", show_default=True, help="How long to wait, such as 10m.")
+@click.option("-o", "--output", type=click.Choice(["json"]), default=None, help="Print the object once settled.")
 @target_options
-def status(target: Target, name: str, version: str | None, watch: bool, timeout: str) -> None:
+def status(target: Target, name: str, version: str | None, timeout: float, output: str | None, *, watch: bool) -> None:
     """Say how a release stands: exit 0 promoted, 3 degraded, 4 timeout."""
-    try:
-        seconds = parse_duration(timeout).total_seconds()
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--timeout") from error
-    deadline = time.monotonic() + seconds
-    said = ""
-    while True:
-        found = object_named(target, MODELRELEASE, name)
-        line, code = judge(found, version)
-        if line != said:
-            click.echo(line)
-            said = line
-        if code is not None:
-            raise click.exceptions.Exit(code)
-        if not watch or time.monotonic() >= deadline:
-            click.echo(f"not settled within {timeout}" if watch else "not settled", err=True)
-            raise click.exceptions.Exit(TIMED_OUT)
-        time.sleep(0.5)
+    deadline = time.monotonic() + timeout
+    with Progress(quiet=output is not None) as progress:
+        while True:
+            found = object_named(target, MODELRELEASE, name)
+            line, code = judge(found, version)
+            progress.tell(found, line, settled=code is not None or not watch)
+            if code is not None or not watch or time.monotonic() >= deadline:
+                break
+            time.sleep(min(_EVERY, max(0.0, deadline - time.monotonic())))
+    if output:
+        show.dump(found, output)
+    if code is None:
+        click.echo(f"modelops: {name} is not settled{' in time; it goes on' if watch else ''}", err=True)
+        raise click.exceptions.Exit(TIMED_OUT)
+    raise click.exceptions.Exit(code)
 
 
 def judge(found: dict[str, Any], version: str | None) -> tuple[str, int | None]:
@@ -85,23 +86,13 @@ def judge(found: dict[str, Any], version: str | None) -> tuple[str, int | None]:
     )
 
 
-def _command(verb: str, text: str, *, full: bool = False) -> click.Command:
-    @click.argument("name")
+def _verb(verb: str, text: str, *, full: bool = False) -> click.Command:
+    @name_argument(kind="modelreleases")
     @target_options
-    def act(target: Target, name: str, **options: Any) -> None:
+    def act(target: Target, name: str, *, full: bool = False) -> None:
         found = object_named(target, MODELRELEASE, name)
-        status = found.get("status", {})
         revision = _revision(found, verb)
-        command = {
-            "verb": verb,
-            "full": bool(options.get("full")),
-            "revision": revision,
-            "step": status.get("step", 0),
-            "id": uuid.uuid4().hex[:12],
-        }
-        patch = {"metadata": {"annotations": {COMMAND: json.dumps(command, separators=(",", ":"))}}}
-        target.client.merge_patch(MODELRELEASE.resource, target.namespace, name, patch)
-        _await_answer(target, name, command["id"])
+        _give(target, found, verb, revision, full=full)
         click.echo(f"{verb}: revision {revision} of {name}")
 
     act.__doc__ = text
@@ -109,8 +100,52 @@ def _command(verb: str, text: str, *, full: bool = False) -> click.Command:
     return click.command(verb)(wrapped)
 
 
+@release.command()
+@name_argument(kind="modelreleases")
+@click.option("--to-version", default=None, help="The version to go back to; by default the one promoted before.")
+@target_options
+def undo(target: Target, name: str, to_version: str | None) -> None:
+    """Go back to a version that was promoted before, without its steps.
+
+    The version that serves now is held back, like one that was aborted, until: modelops release retry NAME.
+    """
+    found = object_named(target, MODELRELEASE, name)
+    version, revision = _earlier(target, found, to_version)
+    _give(target, found, "undo", revision)
+    click.echo(f"undo: {name} goes back to version {version}, revision {revision}")
+
+
+def _give(target: Target, found: dict[str, Any], verb: str, revision: str, *, full: bool = False) -> None:
+    """Send the command; a refusal by the operator is an error with its reason."""
+    name = found["metadata"]["name"]
+    words = {"verb": verb, "full": full, "revision": revision, "step": (found.get("status") or {}).get("step", 0)}
+    known = {event["metadata"]["name"] for event in _events(target, found)}
+    if send(target, MODELRELEASE, name, words, seconds=_TAKEN_WITHIN) is None:
+        if found["spec"].get("suspend"):
+            raise Stalled("Suspended", f"{name} is suspended; first: modelops resume modelrelease {name}")
+        raise Stalled(
+            "NotHandled",
+            f"the operator has not taken the command within {_TAKEN_WITHIN:.0f} s; is it running? (modelops doctor)",
+        )
+    # The Event follows the status; every command that was handled leaves one.
+    fresh = poll(lambda: [one for one in _events(target, found) if one["metadata"]["name"] not in known] or None, 1.0)
+    for event in fresh or ():
+        if event.get("reason") == "CommandIgnored":
+            raise Stalled("CommandIgnored", f"{name}: {event.get('message', '')}")
+
+
+def _events(target: Target, found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the Events about an object; none for who may not read them."""
+    try:
+        events = target.client.list(EVENT, target.namespace)
+    except ModelopsError:
+        return []
+    uid = found["metadata"].get("uid")
+    return [event for event in events if (event.get("involvedObject") or {}).get("uid") == uid]
+
+
 def _revision(found: dict[str, Any], verb: str) -> str:
-    status = found.get("status", {})
+    status = found.get("status") or {}
     name = found["metadata"]["name"]
     if verb == "retry":
         aborted = status.get("aborted") or ()
@@ -122,18 +157,43 @@ def _revision(found: dict[str, Any], verb: str) -> str:
     raise Stalled("NoCanary", f"{name} has no release in progress; see: modelops release status {name}")
 
 
-def _await_answer(target: Target, name: str, identifier: str) -> None:
-    deadline = time.monotonic() + _STARTED_WAIT
-    while time.monotonic() < deadline:
-        found = target.client.get(MODELRELEASE.resource, target.namespace, name) or {}
-        if found.get("status", {}).get("lastHandledCommand") == identifier:
-            return
-        time.sleep(0.1)
-    raise Stalled("NotHandled", f"the operator has not taken the command within {_STARTED_WAIT:.0f} s; is it running?")
+def _earlier(target: Target, found: dict[str, Any], version: str | None) -> tuple[str, str]:
+    """Return version and revision to go back to: promoted before, not held back, its template still on record."""
+    status, name = found.get("status") or {}, found["metadata"]["name"]
+    stable = status.get("stable")
+    if not stable:
+        raise Stalled("NothingServes", f"{name} serves nothing yet, so there is nothing to undo")
+    labels = {OWNER_KIND: "ModelRelease", OWNER_NAME: name}
+    kept = {
+        one["metadata"]["name"].rpartition("-")[2]
+        for one in target.client.list(CONTROLLERREVISION, target.namespace, labels)
+    }
+    promoted = {
+        record["revision"]: str(record["version"])
+        for record in status.get("history") or ()
+        if record["outcome"] == "Promoted" and record["revision"] in kept and record["revision"] != stable["revision"]
+    }
+    if version is not None:
+        for revision, one in reversed(promoted.items()):
+            if one == version:
+                return one, revision
+        there = ", ".join(dict.fromkeys(promoted.values())) or "none"
+        raise Stalled(
+            "NoSuchVersion",
+            f"{name} cannot go back to version {version}{hint(version, promoted.values())}; it can go back to: {there}",
+        )
+    held = set(status.get("aborted") or ())
+    for record in reversed(status.get("history") or ()):
+        if record["outcome"] == "Promoted" and record["revision"] in promoted and record["revision"] not in held:
+            return str(record["version"]), str(record["revision"])
+    raise Stalled("NothingToUndo", f"no version of {name} was promoted before version {stable['version']}")
 
 
-release.add_command(_command("promote", "Leave the pause a release is in; with --full skip what is left.", full=True))
-release.add_command(_command("abort", "Give a release up: all traffic back to the stable version."))
-release.add_command(_command("retry", "Try a revision again that was aborted or rolled back."))
-release.add_command(_command("pause", "Hold a release where it is."))
-release.add_command(_command("unpause", "Let a held release go on."))
+for _name, _text in (
+    ("promote", "Leave the pause a release is in; with --full skip what is left."),
+    ("abort", "Give a release up: all traffic back to the stable version."),
+    ("retry", "Try a revision again that was aborted, rolled back or undone."),
+    ("pause", "Hold a release where it is."),
+    ("unpause", "Let a held release go on."),
+):
+    release.add_command(_verb(_name, _text, full=_name == "promote"))

@@ -81,7 +81,7 @@ def test_a_kind_is_known_by_all_its_names(word: str) -> None:
 
 def test_a_misspelt_kind_gets_a_suggestion() -> None:
     """The nearest kind is named."""
-    with pytest.raises(click.UsageError, match="did you mean trainingrun"):
+    with pytest.raises(click.UsageError, match="did you mean 'trainingrun'"):
         kind_named("traningrun")
 
 
