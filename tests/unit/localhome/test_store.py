@@ -23,7 +23,7 @@ def test_write_that_finds_the_disk_full_changes_nothing_and_the_next_one_succeed
     version = store.version
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages + 1}")
-    with pytest.raises(WriteFailed, match="api.db: the disk is full; free some space"):
+    with pytest.raises(WriteFailed, match=r"api\.db: the disk is full; free some space"):
         store.put(KEY, config("big", size=200_000))
     assert (store.version, store.get(KEY, "default", "big")) == (version, None)
     store._db.execute("PRAGMA max_page_count = 100000")

@@ -270,3 +270,55 @@ def test_records_are_kept_as_long_as_the_history(world: World) -> None:
         world.settle(seconds=20)
         assert world.status["stable"]["version"] == str(version)
     assert sum(kind == "controllerrevisions" for kind, _, _ in world.cluster.objects) == 10
+
+
+def test_clock_set_back_starts_the_step_anew_and_never_stands_still(world: World) -> None:
+    """An hour back in the middle of an analysis: said once, measured again from the beginning, promoted in time."""
+    world.first()
+    new = world.canary()
+    world.settle(seconds=25)
+    world.clock.advance(seconds=-3600)
+    world.settle()
+    backs = [event for event in world.cluster.events if "ClockSetBack" in str(event)]
+    assert len(backs) == 1
+    assert "set back by 1h" in str(backs[0])
+    assert world.status["analysis"][0].get("stepPasses", 0) == 0
+
+    world.settle(seconds=30)
+    assert world.status["stable"]["version"] == "1"
+    world.settle(seconds=60)
+    assert world.status["stable"]["revision"] == new
+    assert len([event for event in world.cluster.events if "ClockSetBack" in str(event)]) == 1
+
+
+def test_version_with_the_same_artifact_is_named_and_not_released(world: World) -> None:
+    """Training that gives the same bytes again is no new revision; the status says so, and forgets it with the next."""
+    world.first()
+    world.train("2", digest="sha256:1")
+    world.settle(seconds=5)
+    assert world.status["equivalentVersion"] == "2"
+    assert "version 2 is the same artifact, there is nothing to release" in world.reason("Ready")
+    assert world.status.get("canary") is None
+    world.cluster.calls.clear()
+    world.settle(seconds=120)
+    assert world.cluster.calls == []
+
+    world.canary("3")
+    assert world.status.get("equivalentVersion") is None
+
+
+def test_versions_in_quick_succession_are_superseded_cleanly(world: World) -> None:
+    """Four versions within one analysis: each gives way at weight 0, the last one goes all the way, nothing is left."""
+    old = world.first()
+    for version in ("2", "3", "4"):
+        world.train(version)
+        world.settle(seconds=3)
+    newest = world.canary("5")
+    world.settle(seconds=90)
+    assert [record["outcome"] for record in world.status["history"]] == ["Promoted", *["Superseded"] * 3, "Promoted"]
+    assert world.status["stable"]["revision"] == newest
+    assert world.status["aborted"] == []
+    world.settle(seconds=30)
+    assert world.deployments() == {newest}
+    assert all(sum(weights.values()) == 100 for weights in world.weights)
+    assert {old: 100} in world.weights

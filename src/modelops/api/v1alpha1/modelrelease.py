@@ -326,6 +326,8 @@ class ModelReleaseStatus(Status):
     """For people: Pending, Initial, Progressing, Analyzing, Paused, Promoting, RollingBack, Promoted, Degraded."""
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None
+    equivalent_version: Annotated[str, Field(max_length=32)] | None = None
+    """The wanted version, when its artifact is that of stable: there is nothing to release then."""
     step: int = 0
     """Index of the current step; equal to the number of steps once all are done."""
     step_started_at: AwareDatetime | None = None

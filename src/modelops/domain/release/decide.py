@@ -10,10 +10,12 @@ from datetime import timedelta
 from typing import Any, Final
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, SERVICE
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.common import format_duration
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
 from modelops.domain.release import objects, settle
+from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
 from modelops.domain.release.measure import fresh_step, next_look, tally, weigh, window_start
 from modelops.domain.release.observed import Observed
@@ -50,8 +52,12 @@ def decide_release(seen: Observed) -> Plan:
             "give this one another spec.model.promotedAlias"
         )
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
-    status, events = handle(seen)
+    right, back = set_right(seen.status, seen.now)
+    status, events = handle(replace(seen, status=right))
     turn = Turn(status, events=events, decisive=status != seen.status)
+    if back:
+        message = f"the clock was set back by {format_duration(back)}; the step and its measurements begin anew"
+        turn = turn.saying("ClockSetBack", message, warning=True)
     turn = _choose(seen, turn)
     if turn.status.canary is not None:
         turn = _drive(seen, turn)
@@ -73,9 +79,10 @@ def _choose(seen: Observed, turn: Turn) -> Turn:
     if target is None:
         return turn
     stable, canary = status.stable, status.canary
+    turn = _same_artifact(turn, target)
     if canary is not None and canary.revision != target.revision:
         message = f"version {target.version} (revision {target.revision}) is wanted now"
-        turn = replace(turn, status=settle.ended(status, "Superseded", seen.now, message), decisive=True)
+        turn = replace(turn, status=settle.ended(turn.status, "Superseded", seen.now, message), decisive=True)
         turn = turn.saying("Superseded", f"version {canary.version}: {message}")
         canary = None
     if canary is not None or target.revision in turn.status.aborted:
@@ -84,6 +91,19 @@ def _choose(seen: Observed, turn: Turn) -> Turn:
         return turn
     turn = replace(turn, status=settle.begin(turn.status, target, seen.now), decisive=True)
     return turn.saying("CanaryStarted", f"version {target.version}, revision {target.revision}")
+
+
+def _same_artifact(turn: Turn, target: RevisionStatus) -> Turn:
+    """Say of a newer version, once, that it is bit for bit what serves already; nothing is released then."""
+    stable = turn.status.stable
+    same = stable is not None and stable.revision == target.revision and stable.version != target.version
+    equivalent = target.version if same else None
+    if equivalent == turn.status.equivalent_version:
+        return turn
+    turn = turn.with_status(equivalent_version=equivalent)
+    if stable is None or equivalent is None:
+        return turn
+    return turn.saying("SameArtifact", f"version {equivalent} is the same artifact as version {stable.version}")
 
 
 def _drive(seen: Observed, turn: Turn) -> Turn:

@@ -101,7 +101,11 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
             return statuses.not_ready("Degraded", f"nothing serves; {failed}")
         return statuses.not_ready("DependencyNotReady", seen.waiting or "nothing to release yet")
     if objects.serves(seen.deployment(stable)) or _just_promoted(seen, status):
-        return statuses.ready("Serving", f"version {stable.version} serves {100 - status.weight} % of the traffic")
+        same = status.equivalent_version
+        more = f"; version {same} is the same artifact, there is nothing to release" if same else ""
+        return statuses.ready(
+            "Serving", f"version {stable.version} serves {100 - status.weight} % of the traffic{more}"
+        )
     why = objects.trouble(seen.deployment(stable)) or "no server of it is ready"
     return statuses.not_ready("Unavailable", f"version {stable.version}: {why}")
 
