@@ -322,3 +322,135 @@ def test_versions_in_quick_succession_are_superseded_cleanly(world: World) -> No
     assert world.deployments() == {newest}
     assert all(sum(weights.values()) == 100 for weights in world.weights)
     assert {old: 100} in world.weights
+
+
+def _two_promoted(world: World) -> tuple[str, str]:
+    """Promote versions 1 and 2, one after the other; return their revisions."""
+    world.release(strategy={"canary": {"steps": [{"setWeight": 50}, {"analyze": {"duration": "20s"}}]}})
+    old = world.first()
+    new = world.canary()
+    world.settle(seconds=120)
+    assert world.status["stable"]["version"] == "2"
+    assert world.deployments() == {new}
+    return old, new
+
+
+def test_undo_brings_the_version_before_back_once_its_servers_are_ready(world: World) -> None:
+    """No steps, no measuring; the alias, the lineage and the template are those of then, what served is held back."""
+    old, new = _two_promoted(world)
+    lineage = world.status["lineage"]
+    world.metrics.queries.clear()
+    world.metrics.answers.clear()
+    world.servers_start = False
+    world.command("undo", revision=old)
+    world.settle(seconds=30)
+    assert world.route() == {new: 100}
+
+    world.servers_start = True
+    world.settle(seconds=60)
+
+    assert world.weights[-1] == {old: 100}
+    assert world.status["stable"]["version"] == "1"
+    assert world.status["lineage"] != lineage
+    assert world.status["lineage"]["commit"] == "c" * 40
+    assert world.status["aborted"] == [new]
+    assert world.status.get("undoTo") is None
+    assert world.registry.aliases[NAME, "champion"] == "1"
+    assert world.metrics.queries == []
+    assert [(r["version"], r["outcome"]) for r in world.status["history"][-2:]] == [("2", "Aborted"), ("1", "Promoted")]
+    assert "undone by hand: back to version 1" in world.reason("Degraded")
+    assert world.conditions["Ready"] == "True"
+
+
+def test_undone_version_stays_held_back_until_retry(world: World) -> None:
+    """The TrainingRun still names version 2; nothing happens until a human says retry, then it takes its steps."""
+    old, new = _two_promoted(world)
+    world.command("undo", revision=old)
+    world.settle(seconds=600)
+    assert world.status["stable"]["revision"] == old
+    assert world.status.get("canary") is None
+
+    world.command("retry", revision=new)
+    world.settle()
+    assert world.status["canary"]["revision"] == new
+    assert world.route() == {old: 50, new: 50}
+
+
+def test_version_that_comes_during_an_undo_waits_for_it(world: World) -> None:
+    """First the known good one serves, then the newest is tried against it."""
+    old, new = _two_promoted(world)
+    world.servers_start = False
+    world.command("undo", revision=old)
+    world.settle(seconds=10)
+    world.train("3")
+    world.settle(seconds=10)
+    assert world.status["canary"]["revision"] == old
+    assert world.route() == {new: 100}
+
+    world.servers_start = True
+    world.settle(seconds=30)
+    assert world.status["stable"]["revision"] == old
+    assert world.status["canary"]["version"] == "3"
+
+
+def test_undo_ends_what_is_in_progress(world: World) -> None:
+    """A canary that nobody wants to wait for is aborted, and the version before the stable one comes back."""
+    old, new = _two_promoted(world)
+    third = world.canary("3")
+    world.command("undo", revision=old)
+    world.settle(seconds=60)
+    assert world.status["stable"]["revision"] == old
+    assert set(world.status["aborted"]) == {new, third}
+
+
+def test_second_undo_does_not_come_back_to_what_was_undone(world: World) -> None:
+    """Killed in the middle or asked twice, an undo is done once."""
+    old, new = _two_promoted(world)
+    world.command("undo", revision=old)
+    world.settle(seconds=60)
+    world.command("undo", revision=old, id="again")
+    world.settle(seconds=60)
+    assert world.cluster.events[-1].reason == "CommandIgnored"
+    assert "serves already" in world.cluster.events[-1].message
+    assert world.status["aborted"] == [new]
+
+
+@pytest.mark.parametrize(
+    ("revision", "said"),
+    [
+        pytest.param("0000000000", "was not promoted before", id="a revision that nobody knows"),
+        pytest.param("", "was not promoted before", id="no revision"),
+    ],
+)
+def test_undo_to_nowhere_is_ignored(world: World, revision: str, said: str) -> None:
+    """The answer is an Event; nothing moves."""
+    _, new = _two_promoted(world)
+    world.command("undo", revision=revision)
+    world.settle(seconds=30)
+    assert said in world.cluster.events[-1].message
+    assert world.route() == {new: 100}
+    assert "aborted" not in world.status or not world.status["aborted"]
+
+
+def test_undo_to_servers_that_do_not_start_leaves_what_serves(world: World) -> None:
+    """After progressDeadline it is given up; traffic never moved."""
+    world.release(progressDeadline="60s")
+    old, new = _two_promoted(world)
+    world.servers_start = False
+    world.command("undo", revision=old)
+    world.settle(seconds=90)
+    assert world.status["history"][-1]["outcome"] == "RolledBack"
+    assert world.route() == {new: 100}
+    assert world.status["stable"]["revision"] == new
+
+
+def test_promote_full_waits_for_ready_servers(world: World) -> None:
+    """All of the traffic on servers that do not answer would be an outage by hand."""
+    old = world.first()
+    world.servers_start = False
+    world.train("2")
+    world.settle()
+    world.command("promote", full=True)
+    world.settle(seconds=5)
+    assert world.route() == {old: 100}
+    assert "not ready yet" in world.cluster.events[-1].message

@@ -343,6 +343,8 @@ class ModelReleaseStatus(Status):
     aborted: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions that failed or were aborted; not tried again until retry."""
     paused_reason: Annotated[str, Field(max_length=128)] | None = None
+    undo_to: Annotated[str, Field(max_length=16)] | None = None
+    """The revision that `undo` is bringing back: it was promoted before, so it takes no steps."""
     retiring: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions without traffic whose servers still drain."""
     retiring_since: AwareDatetime | None = None

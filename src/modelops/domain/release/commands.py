@@ -1,10 +1,12 @@
-"""What a human's word does to a release: promote, abort, retry, pause, unpause. Pure."""
+"""What a human's word does to a release: promote, abort, retry, pause, unpause, undo. Pure."""
 
 from datetime import timedelta
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from pydantic import ValidationError
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseLineage, RevisionStatus
 from modelops.domain.plan import EventSpec
-from modelops.domain.release import settle
+from modelops.domain.release import objects, settle
 from modelops.domain.release.observed import Observed
 
 _Answer = tuple[ModelReleaseStatus, tuple[EventSpec, ...]]
@@ -20,6 +22,8 @@ def handle(seen: Observed) -> _Answer:
     verb, revision = str(command.get("verb", "")), str(command.get("revision", ""))
     if verb == "retry":
         return _retry(status, revision)
+    if verb == "undo":
+        return _undo(seen, status, revision)
     if status.canary is None or status.canary.revision != revision:
         return _ignored(status, verb, f"revision {revision or '?'} is not the one in progress")
     match verb:
@@ -35,12 +39,14 @@ def handle(seen: Observed) -> _Answer:
         case "unpause":
             return _unpause(seen, status), (EventSpec("Unpaused", _BY_HAND),)
         case _:
-            return _ignored(status, verb, "no such verb; use promote, abort, retry, pause or unpause")
+            return _ignored(status, verb, "no such verb; use promote, abort, retry, pause, unpause or undo")
 
 
 def _promote(seen: Observed, status: ModelReleaseStatus, *, full: bool, step: object) -> _Answer:
     steps = seen.spec.strategy.canary.steps
     if full:
+        if not objects.is_ready(seen.deployment(status.canary)):
+            return _ignored(status, "promote", "its servers are not ready yet; wait for them, then promote --full")
         # A human's word stands in for what was not measured; the metrics' figures stay to be read.
         update = {"step": len(steps), "desired_weight": 100, "paused_reason": None, "step_started_at": seen.now}
         return status.model_copy(update=update), (EventSpec("PromotedByHand", "the steps that are left are skipped"),)
@@ -68,6 +74,40 @@ def _retry(status: ModelReleaseStatus, revision: str) -> _Answer:
         return _ignored(status, "retry", f"revision {revision or '?'} was not aborted")
     kept = tuple(one for one in status.aborted if one != revision)
     return status.model_copy(update={"aborted": kept}), (EventSpec("Retried", f"revision {revision}"),)
+
+
+def _undo(seen: Observed, status: ModelReleaseStatus, revision: str) -> _Answer:
+    """Go back to a revision that was promoted before; what is in progress ends, what serves is held back."""
+    stable = status.stable
+    if stable is None:
+        return _ignored(status, "undo", "nothing serves yet")
+    if stable.revision == revision:
+        return _ignored(status, "undo", f"revision {revision} serves already")
+    if status.undo_to == revision:
+        return _ignored(status, "undo", f"revision {revision} is being brought back already")
+    promoted = any(one.revision == revision and one.outcome == "Promoted" for one in status.history)
+    back = _recorded(seen, revision)
+    if not promoted or back is None:
+        return _ignored(status, "undo", f"revision {revision or '?'} was not promoted before, or its template is gone")
+    if status.canary is not None:
+        status = settle.ended(status, "Aborted", seen.now, f"undone by hand: back to version {back.version}")
+    status = settle.undone(status, back, len(seen.spec.strategy.canary.steps), seen.now)
+    said = EventSpec("Undone", f"version {stable.version} is held back; version {back.version} comes back", "Warning")
+    return status, (said,)
+
+
+def _recorded(seen: Observed, revision: str) -> RevisionStatus | None:
+    """Return a revision as its ControllerRevision has it."""
+    data = (seen.records.get(seen.name_of(revision)) or {}).get("data") or {}
+    version, digest = str(data.get("version", "")), str(data.get("digest", ""))
+    if not version:
+        return None
+    try:
+        lineage = ReleaseLineage.model_validate(data.get("lineage") or {})
+    except ValidationError:
+        lineage = ReleaseLineage()
+    lineage = lineage.model_copy(update={"version": version, "artifact_digest": digest})
+    return RevisionStatus(version=version, revision=revision, digest=digest, lineage=lineage, since=seen.now)
 
 
 def _ignored(status: ModelReleaseStatus, verb: str, why: str) -> _Answer:

@@ -76,7 +76,8 @@ def decide_release(seen: Observed) -> Plan:
 def _choose(seen: Observed, turn: Turn) -> Turn:
     """Make the wanted revision the canary, unless it serves already or was given up."""
     target, status = seen.target, turn.status
-    if target is None:
+    if target is None or status.undo_to is not None:
+        # What is brought back serves first; then what the spec asks for may try.
         return turn
     stable, canary = status.stable, status.canary
     turn = _same_artifact(turn, target)
@@ -211,7 +212,8 @@ def _next(seen: Observed, turn: Turn) -> Turn:
 def _last(seen: Observed, turn: Turn) -> Turn:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
-    unproven = [metric.name for metric in status.analysis if metric.passes == 0]
+    # A revision that undo brings back was proven when it was promoted.
+    unproven = [metric.name for metric in status.analysis if metric.passes == 0 and status.undo_to is None]
     if unproven and status.desired_weight != 100:
         return turn.with_status(waiting_for=f"one Pass of {', '.join(unproven)}: nothing is promoted unmeasured")
     if status.desired_weight != 100:
@@ -219,6 +221,8 @@ def _last(seen: Observed, turn: Turn) -> Turn:
     passes = "; ".join(
         f"{metric.name} {metric.measurements[-1].message}" for metric in status.analysis if metric.measurements
     )
+    if status.undo_to is not None:
+        return _promote(seen, turn, "undone by hand: it was promoted before")
     return _promote(seen, turn, passes or "all steps done")
 
 

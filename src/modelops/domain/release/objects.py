@@ -77,7 +77,12 @@ def revision_objects(
                 "kind": CONTROLLERREVISION.kind,
                 "metadata": metadata,
                 "revision": 1,
-                "data": {"version": revision.version, "digest": revision.digest, "template": template},
+                "data": {
+                    "version": revision.version,
+                    "digest": revision.digest,
+                    "lineage": revision.lineage.model_dump(mode="json", by_alias=True),
+                    "template": template,
+                },
             },
         ),
         ApplyObject(SERVICE, {"apiVersion": "v1", "kind": SERVICE.kind, "metadata": metadata, "spec": service}),

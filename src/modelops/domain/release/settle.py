@@ -57,6 +57,28 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
     return status.model_copy(update=update)
 
 
+def undone(status: ModelReleaseStatus, back: RevisionStatus, steps: int, now: datetime) -> ModelReleaseStatus:
+    """Return the status on the way back to a revision that was promoted before; the one that serves is held back.
+
+    Args:
+        status: without a canary.
+        back: the revision to serve again.
+        steps: how many steps the spec has; none of them is taken.
+        now: the time.
+    """
+    stable = status.stable
+    assert stable is not None
+    message = f"undone by hand: back to version {back.version}"
+    held = tuple(revision for revision in status.aborted if revision not in (stable.revision, back.revision))
+    held_back = status.model_copy(
+        update={
+            "aborted": (*held, stable.revision)[-_ABORTED:],
+            "history": _recorded(status, stable, "Aborted", message, now),
+        }
+    )
+    return begin(held_back, back, now).model_copy(update={"undo_to": back.revision, "step": steps})
+
+
 _CLEAN: Final[dict[str, Any]] = {
     "canary": None,
     "step": 0,
@@ -68,6 +90,7 @@ _CLEAN: Final[dict[str, Any]] = {
     "last_measured_at": None,
     "analysis": (),
     "paused_reason": None,
+    "undo_to": None,
     "waiting_for": None,
     "eta": None,
 }
