@@ -255,6 +255,26 @@ class KubeClient:
             meta["name"],
         )
 
+    def dry_run(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what a write would leave, defaults filled in, without writing; None if the namespace does not exist.
+
+        Args:
+            resource: of the object.
+            obj: with a resourceVersion it would replace what is there, else it would be created.
+
+        Raises:
+            Stalled: the API server would refuse it.
+        """
+        meta = obj["metadata"]
+        exists = bool(meta.get("resourceVersion"))
+        path = path_of(resource, meta.get("namespace"), meta["name"] if exists else None)
+        return self.request(
+            "PUT" if exists else "POST",
+            f"{path}?dryRun=All&fieldManager={MANAGER}",
+            body={"apiVersion": resource.api_version, "kind": resource.kind} | dict(obj),
+            what=f"{resource.kind} {meta['name']}",
+        )
+
     def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
         """Create; None if the name is taken."""
         meta = obj["metadata"]

@@ -69,7 +69,7 @@ def decide_dataset(seen: Observed) -> Plan:
     if seen.source.blob is None:
         message = f"{seen.source.path} does not exist at commit {seen.source.commit[:12]}; correct spec.source.git.path"
         return Plan(seen.status, status.stalled("FileNotFound", message))
-    inputs = _inputs_hash(seen, seen.source.blob)
+    inputs = inputs_of(seen.spec, seen.source.blob)
     attempt = seen.status.attempt
     if attempt is None or attempt.inputs_hash != inputs:
         trigger = "Created" if attempt is None else "InputsChanged"
@@ -163,10 +163,11 @@ def _render(seen: Observed, blob: str, attempt: Attempt) -> dict[str, Any]:
     return prepare_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime, seen.source.secret)
 
 
-def _inputs_hash(seen: Observed, blob: str) -> str:
-    spec = _spec(seen.spec)
-    spec.pop("source")
-    return attempts.inputs_hash({"blob": blob, "spec": spec, "reader": 1})
+def inputs_of(spec: DatasetSpec, blob: str) -> str:
+    """Return the hash of what preparation depends on: the file's bytes and the contract, not where the file lies."""
+    said = _spec(spec)
+    said.pop("source")
+    return attempts.inputs_hash({"blob": blob, "spec": said, "reader": 1})
 
 
 def _spec(spec: DatasetSpec) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def decide_training(seen: Observed) -> Plan:
     if not seen.admission.admitted:
         refused = ConditionSpec("Admitted", "False", seen.admission.reason, seen.admission.message)
         return Plan(seen.status, (*status.stalled(seen.admission.reason, seen.admission.message), refused))
-    inputs = attempts.inputs_hash(_inputs(seen.spec, seen.data))
+    inputs = attempts.inputs_hash(inputs_of(seen.spec, seen.data))
     attempt = seen.status.attempt
     if attempt is None or attempt.inputs_hash != inputs:
         known = _registered_before(seen, inputs)
@@ -278,12 +278,17 @@ def _render(seen: Observed, data: Data, attempt: Attempt) -> dict[str, Any]:
     return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime)
 
 
-def _inputs(spec: TrainingRunSpec, data: Data) -> dict[str, Any]:
-    """Return what a model is made of; compute, suspend and names of objects are not part of it."""
-    made_of = spec.model_dump(
+def inputs_of(spec: TrainingRunSpec, data: Data) -> dict[str, Any]:
+    """Return what a model is made of: the spec's part and the data."""
+    return made_of(spec) | {"data": data.revision.digest, "trainerVersion": 1}
+
+
+def made_of(spec: TrainingRunSpec) -> dict[str, Any]:
+    """Return the part of a spec that a model is made of; compute, suspend and names of objects are not part of it."""
+    dumped: dict[str, Any] = spec.model_dump(
         mode="json", by_alias=True, exclude_none=True, exclude={"suspend", "compute", "dataset_ref"}
     )
-    return made_of | {"data": data.revision.digest, "trainerVersion": 1}
+    return dumped
 
 
 def _why(seen: Observed) -> str:
