@@ -118,6 +118,12 @@ class MlflowRuns:
             raise Stalled("ExperimentDeleted", f"the MLflow experiment {name!r} was deleted; restore it there")
         return str(found["experiment"]["experiment_id"])
 
+    def experiments(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Return (id, name) of the experiments whose names begin so."""
+        body = {"filter": f"name LIKE '{_quoted(prefix)}%'", "max_results": 1000}
+        found = self._post("experiments/search", body).get("experiments", [])
+        return [(str(entry["experiment_id"]), str(entry["name"])) for entry in found]
+
     def find_runs(self, experiment_id: str, tags: Mapping[str, str], *, limit: int = 100) -> Sequence[Run]:
         """Return the runs of an experiment that carry all the tags, oldest first."""
         terms = [f"tags.`{key}` = '{_quoted(value)}'" for key, value in tags.items()]

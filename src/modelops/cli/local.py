@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from modelops.cli.local_prune import prune_
 from modelops.cli.target import default_state_dir
 from modelops.errors import Stalled
 from modelops.localhome import children, first, layout, supervisor
@@ -138,3 +139,6 @@ def logs(part: str | None, lines: int, state_dir: Path | None) -> None:
         click.echo(f"== {path}")
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]:
             click.echo(line)
+
+
+local.add_command(prune_)

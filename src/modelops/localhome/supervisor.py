@@ -20,15 +20,15 @@ from typing import Any, Final
 import urllib3
 
 from modelops.errors import ModelopsError, Stalled
-from modelops.localhome import children, first, layout, logfiles, parts
+from modelops.localhome import children, first, layout, parts
 from modelops.localhome.home import Home, endpoints
+from modelops.localhome.household import Household
 from modelops.localhome.parts import Part
 
 _FIRST_BACKOFF: Final = 1.0
 _LONGEST_BACKOFF: Final = 30.0
 _STEADY: Final = 30.0
 _TICK: Final = 0.1
-_HOUSEKEEPING: Final = 2.0
 _START_LIMIT: Final = 120.0
 """Seconds after which a part that is not ready is said to hang."""
 
@@ -63,18 +63,11 @@ class Supervisor:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self._running: list[_Running] = []
         self._ready = False
-        self._house_due = 0.0
-        self._complaint = ""
+        self._household = Household(home, say)
 
     def stop(self) -> None:
         """End everything; safe to call from a signal handler."""
         self._stopping = True
-
-    def _complain(self, line: str) -> None:
-        """Say what is wrong, once as long as it stays so."""
-        if line != self._complaint:
-            self._complaint = line
-            self._say(line)
 
     def run(self, source: first.Source | None) -> int:
         """Bring everything up, stay until stopped, take everything down. Returns the exit code.
@@ -120,7 +113,7 @@ class Supervisor:
         objects = False
         while not self._stopping:
             self._tick()
-            if not self._keep_house():
+            if not self._household.keep(ready=self._ready):
                 return 1
             if not objects and self._is_ready("apiserver") and self._is_ready("operator"):
                 objects = first.make(self._home, source, self._say)
@@ -130,22 +123,6 @@ class Supervisor:
                 self._say(f"ready after {time.monotonic() - begun:.1f} s; state in {self._home.state}")
             time.sleep(_TICK)
         return 0
-
-    def _keep_house(self) -> bool:
-        """Now and then cut what grows; False once the state directory is gone, and everything with it."""
-        now = time.monotonic()
-        if now < self._house_due:
-            return True
-        self._house_due = now + _HOUSEKEEPING
-        if not self._home.description.exists():
-            self._say(f"{self._home.state} was deleted or emptied while running; stopping: what it held is gone")
-            return False
-        try:
-            logfiles.rotate(self._home.logs)
-            logfiles.retire(self._home.logs)
-        except OSError as error:
-            self._complain(f"{self._home.logs}: {error.strerror}; free space: everything else goes on")
-        return True
 
     def _is_ready(self, name: str) -> bool:
         return any(entry.part.name == name and entry.ready for entry in self._running)
@@ -215,6 +192,7 @@ class Supervisor:
         (self._home.state / "parts" / f"{entry.part.name}.json").unlink(missing_ok=True)
 
     def _down(self) -> None:
+        self._household.stop()
         if self._running:
             self._say("stopping")
         # Controllers first, so that nobody restarts what is being stopped; what they need goes last.
@@ -260,7 +238,7 @@ class Supervisor:
         try:
             self._home.write(described)
         except OSError as error:
-            self._complain(f"{self._home.description}: {error.strerror}; free space: everything else goes on")
+            self._household.complain(f"{self._home.description}: {error.strerror}; free space: everything else goes on")
 
 
 def already_up(home: Home) -> Stalled:
