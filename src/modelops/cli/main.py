@@ -7,6 +7,7 @@ missing extra harms only the verb that needs it.
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Final, NoReturn
 
 import click
@@ -18,6 +19,7 @@ from modelops.errors import ModelopsError
 _VERBS: Final[dict[str, tuple[str, str, str]]] = {
     "local": ("modelops.cli.local", "local", "Bring the local home up or down, or say how it is."),
     "validate": ("modelops.cli.validate", "validate", "Find every problem in manifests before git does."),
+    "plan": ("modelops.cli.plan", "plan", "Say what would happen, and why, without doing it."),
     "get": ("modelops.cli.get", "get", "Show objects as a table, YAML or JSON."),
     "describe": ("modelops.cli.describe", "describe", "Say all there is to know about one object, and why."),
     "release": ("modelops.cli.release", "release", "Watch and steer a release."),
@@ -81,10 +83,14 @@ def cli() -> None:
     """GitOps for machine-learning models: from a commit to a judged model in production."""
 
 
-def main() -> None:
-    """Run the program; errors are one line on stderr, never a traceback."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program; errors are one line on stderr, never a traceback.
+
+    Args:
+        arguments: by default those of the process.
+    """
     try:
-        code = cli(standalone_mode=False)
+        code = cli.main(arguments, standalone_mode=False)
         sys.stdout.flush()
     except ModelopsError as error:
         _fail(error.message, 1)

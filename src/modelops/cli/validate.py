@@ -4,7 +4,7 @@ The same schemas and rules that the API server holds an object against, and what
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,22 +30,32 @@ _SUFFIXES: Final = (".yaml", ".yml", ".json")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 def validate(paths: tuple[Path, ...]) -> None:
     """Find every problem in manifests before git does; exits 1 if there is one."""
+    manifests, problems = examine(paths)
+    for problem in problems:
+        click.echo(str(problem))
+    if problems:
+        click.echo(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {len(manifests)} objects", err=True)
+        raise click.exceptions.Exit(1)
+    click.echo(f"{len(manifests)} objects are valid")
+
+
+def examine(paths: Sequence[Path]) -> tuple[list[Manifest], list[Problem]]:
+    """Return the manifests of files and directories, and everything that is wrong with them, in order.
+
+    Raises:
+        Stalled: a path does not exist.
+    """
     types = _types()
+    found: list[Manifest] = []
     problems: list[Problem] = []
     seen: dict[tuple[str, str, str], str] = {}
-    count = 0
     for path in _files(paths):
         manifests, broken = read(path.read_bytes(), str(path))
         problems += broken
-        count += len(manifests)
+        found += manifests
         for manifest in manifests:
             problems += _problems(manifest, types, seen)
-    for problem in sorted(problems, key=lambda one: (one.path, one.line)):
-        click.echo(str(problem))
-    if problems:
-        click.echo(f"{len(problems)} problem{'s' * (len(problems) > 1)} in {count} objects", err=True)
-        raise click.exceptions.Exit(1)
-    click.echo(f"{count} objects are valid")
+    return found, sorted(problems, key=lambda one: (one.path, one.line))
 
 
 def _types() -> dict[str, ResourceType]:
@@ -56,7 +66,7 @@ def _types() -> dict[str, ResourceType]:
     return found
 
 
-def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
+def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             yield from sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file())

@@ -1,0 +1,109 @@
+"""What a change of a ModelRelease, or of the TrainingRun behind it, leads to. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.cli.compare import Field
+from modelops.cli.foresee.training import trains
+from modelops.cli.foresee.world import Obj, World, what
+from modelops.cli.progress import step_words
+from modelops.domain.release.revision import ServingDefaults, revision_of
+
+
+def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: World) -> Iterator[str]:
+    """Yield what a ModelRelease does."""
+    spec = ModelReleaseSpec.model_validate(after["spec"])
+    if problem := _rival(after, spec, world):
+        yield problem
+        return
+    run = _run_of(after, spec, world)
+    if spec.model.from_ is not None:
+        name = spec.model.from_.training_run
+        if run is None:
+            yield f"waits: there is no TrainingRun {name}, neither here nor in the plan"
+            return
+        trained = run["spec"]["model"]["name"]
+        if trained != spec.model.name:
+            yield f"Stalled: ModelMismatch: TrainingRun {name} registers model {trained}, not {spec.model.name}"
+            return
+    status = ModelReleaseStatus.model_validate((before or {}).get("status") or {})
+    if before is None:
+        wanted = _wanted(spec, run)
+        first = f"version {wanted}" if wanted else "the first version that is registered"
+        yield f"{first} takes all of the traffic once its servers are ready: nothing to compare it with"
+        return
+    yield from _changed_release(before, spec, fields, status, run)
+    if run is not None and _will_train(run, world):
+        yield f"the version that TrainingRun {run['metadata']['name']} registers is released: {steps_words(spec)}"
+
+
+def _changed_release(
+    before: Obj, spec: ModelReleaseSpec, fields: Sequence[Field], status: ModelReleaseStatus, run: Obj | None
+) -> Iterator[str]:
+    if not fields:
+        return
+    old = ModelReleaseSpec.model_validate(before["spec"])
+    # The operator's image is not known here; it is the same on both sides, so any stands in.
+    defaults = ServingDefaults("", "")
+    was, wanted = _wanted(old, run), _wanted(spec, run)
+    template = revision_of(old, "", defaults) != revision_of(spec, "", defaults)
+    chosen = old.model != spec.model and (was != wanted or old.model.name != spec.model.name or wanted is None)
+    if not template and not chosen:
+        yield f"no new revision: only {what(fields)} changed"
+        if status.canary is not None:
+            yield f"version {status.canary.version}, which is on its way, goes on under what is new"
+        return
+    why = [field.words() for field in fields if field.path.startswith(("spec.serving", "spec.model"))]
+    version = f" of version {wanted}" if wanted else ""
+    if status.stable is None:
+        yield f"a new revision{version}: takes all of the traffic once its servers are ready ({'; '.join(why)})"
+    else:
+        yield f"a new revision{version} → {steps_words(spec)} ({'; '.join(why)})"
+    if status.canary is not None:
+        yield f"version {status.canary.version}, which is on its way, is superseded"
+
+
+def steps_words(spec: ModelReleaseSpec) -> str:
+    """Return the way of a canary in words: `canary 10 % → analyze 5m → 100 %`."""
+    dumped = [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in spec.strategy.canary.steps]
+    return "canary " + " → ".join([*map(step_words, dumped), "100 %"])
+
+
+def _will_train(run: Obj, world: World) -> bool:
+    key = ("TrainingRun", run["metadata"]["namespace"], run["metadata"]["name"])
+    return trains(world.before.get(key), run, world)
+
+
+def _run_of(release: Obj, spec: ModelReleaseSpec, world: World) -> Obj | None:
+    if spec.model.from_ is None:
+        return None
+    return world.after.get(("TrainingRun", release["metadata"]["namespace"], spec.model.from_.training_run))
+
+
+def _wanted(spec: ModelReleaseSpec, run: Obj | None) -> str | None:
+    """Return the version that a spec asks for, as far as the objects tell."""
+    if spec.model.version is not None:
+        return spec.model.version
+    if spec.model.from_ is not None and run is not None:
+        return (run.get("status") or {}).get("modelVersion")
+    return None
+
+
+def _rival(release: Obj, spec: ModelReleaseSpec, world: World) -> str:
+    meta = release["metadata"]
+    mine = (meta.get("creationTimestamp") or "9999", meta["namespace"], meta["name"])
+    for (kind, namespace, name), other in world.after.items():
+        if kind != "ModelRelease" or (namespace, name) == mine[1:]:
+            continue
+        model = other["spec"].get("model") or {}
+        age = (other["metadata"].get("creationTimestamp") or "9999", namespace, name)
+        same = (model.get("name"), model.get("promotedAlias", "champion")) == (
+            spec.model.name,
+            spec.model.promoted_alias,
+        )
+        if same and age < mine:
+            return (
+                f"Stalled: AliasConflict: ModelRelease {namespace}/{name} is older and moves alias "
+                f"{spec.model.promoted_alias} of model {spec.model.name}; give this one another promotedAlias"
+            )
+    return ""

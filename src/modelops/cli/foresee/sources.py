@@ -1,0 +1,36 @@
+"""What a change of a GitSource or a ComputePool leads to. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from modelops.cli.compare import Field
+from modelops.cli.foresee.world import Obj, World, what
+
+
+def source(before: Obj | None, after: Obj, fields: Sequence[Field]) -> Iterator[str]:
+    """Yield what a GitSource does."""
+    spec = after["spec"]
+    ref = ", ".join(f"{kind} {name}" for kind, name in (spec.get("ref") or {}).items())
+    where = f"{spec['url']} {ref} path {spec.get('path', '.')}"
+    moved = [field for field in fields if field.path.startswith(("spec.url", "spec.ref", "spec.path"))]
+    if before is None:
+        yield f"fetches {where} and applies what is there"
+    elif moved:
+        pruned = "; what it applied before and is not there is pruned" if spec.get("prune", True) else ""
+        yield f"fetches {where} and applies what is there{pruned}"
+    elif fields:
+        yield f"applies the same objects as before: only {what(fields)} changed"
+
+
+def pool(name: str, fields: Sequence[Field], world: World) -> Iterator[str]:
+    """Yield what a ComputePool does."""
+    if not fields:
+        return
+    users = sorted(
+        f"{namespace}/{run}"
+        for (kind, namespace, run), obj in world.after.items()
+        if kind == "TrainingRun" and (obj["spec"].get("compute") or {}).get("pool") == name
+    )
+    if users:
+        yield f"nothing is trained again; attempts that start from now on use it: {', '.join(users)}"
+    else:
+        yield "no TrainingRun here uses it"
