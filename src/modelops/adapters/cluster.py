@@ -139,6 +139,19 @@ class KubeClient:
         decoded: dict[str, Any] = json.loads(response.data)
         return decoded
 
+    def ping(self, path: str) -> bool:
+        """Return whether a path answers with success, whatever it says: for what the API server proxies.
+
+        Raises:
+            Transient: the API server does not answer. Stalled: its certificate does not fit.
+        """
+        try:
+            return self._pool.request("GET", self._host + path, headers=self._headers).status < 400
+        except SSLError as error:
+            raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
+        except (PoolTimeout, MaxRetryError, HTTPError) as error:
+            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
+
     # --- reads -------------------------------------------------------------------------------------------------
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:

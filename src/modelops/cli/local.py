@@ -12,6 +12,8 @@ from typing import Final
 import click
 
 from modelops.cli.local_prune import prune_
+from modelops.cli.logs import show_logs
+from modelops.cli.suggest import Group
 from modelops.cli.target import default_state_dir
 from modelops.errors import Stalled
 from modelops.localhome import children, first, layout, supervisor
@@ -28,7 +30,7 @@ _STATE = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def local() -> None:
     """Bring the local home up or down, or say how it is."""
 
@@ -125,20 +127,9 @@ def down(state_dir: Path | None) -> None:
 @local.command()
 @click.argument("part", required=False)
 @click.option("-n", "--lines", default=20, show_default=True, help="How many of the last lines of each.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what is written, until Ctrl-C.")
 @_STATE
-def logs(part: str | None, lines: int, state_dir: Path | None) -> None:
+def logs(part: str | None, lines: int, state_dir: Path | None, *, follow: bool) -> None:
     """Show the last lines of every part's log, or of one."""
     home = Home((state_dir or default_state_dir()).expanduser().resolve())
-    found = sorted(home.logs.glob("*.log"))
-    names = [path.stem for path in found]
-    if part is not None and part not in names:
-        raise Stalled("NoLog", f"there is no log of {part!r} in {home.logs}; there are: {', '.join(names) or 'none'}")
-    for path in found:
-        if part not in (None, path.stem):
-            continue
-        click.echo(f"== {path}")
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]:
-            click.echo(line)
-
-
-local.add_command(prune_)
+    show_logs(home.logs, part, lines, follow=follow)

@@ -42,7 +42,7 @@ def plan(target: Target, paths: tuple[Path, ...], output: str | None, *, exit_co
     if problems:
         for problem in problems:
             click.echo(str(problem), err=True)
-        click.echo(f"modelops: {len(problems)} problems; nothing was planned", err=True)
+        click.echo(f"modelops: {len(problems)} problem{'s' * (len(problems) > 1)}; nothing was planned", err=True)
         raise click.exceptions.Exit(1)
     planned = make(target, manifests, _whole_directory(paths))
     if output:

@@ -33,7 +33,7 @@ def consequences(kind: str, namespace: str, name: str, fields: Sequence[Field], 
     try:
         match kind:
             case "Dataset":
-                found += training.dataset(before, after, fields, world)
+                found += training.dataset(before, after, fields)
             case "TrainingRun":
                 found += training.run(before, after, fields, world)
             case "ModelRelease":

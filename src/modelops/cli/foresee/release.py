@@ -34,7 +34,8 @@ def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: Worl
         return
     yield from _changed_release(before, spec, fields, status, run)
     if run is not None and _will_train(run, world):
-        yield f"the version that TrainingRun {run['metadata']['name']} registers is released: {steps_words(spec)}"
+        how = steps_words(spec) if status.stable is not None else "all of the traffic once its servers are ready"
+        yield f"the version that TrainingRun {run['metadata']['name']} registers is released: {how}"
 
 
 def _changed_release(

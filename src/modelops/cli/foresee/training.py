@@ -25,7 +25,7 @@ def prepared_again(before: Obj | None, after: Obj) -> bool:
     return dataset_inputs(old, "") != dataset_inputs(new, "") or old.source != new.source
 
 
-def dataset(before: Obj | None, after: Obj, fields: Sequence[Field], world: World) -> Iterator[str]:
+def dataset(before: Obj | None, after: Obj, fields: Sequence[Field]) -> Iterator[str]:
     """Yield what a Dataset does."""
     if before is None:
         yield "is prepared: checked, split and pinned by digest"
