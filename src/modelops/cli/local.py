@@ -133,3 +133,6 @@ def logs(part: str | None, lines: int, state_dir: Path | None, *, follow: bool) 
     """Show the last lines of every part's log, or of one."""
     home = Home((state_dir or default_state_dir()).expanduser().resolve())
     show_logs(home.logs, part, lines, follow=follow)
+
+
+local.add_command(prune_)

@@ -36,7 +36,7 @@ def show_logs(directory: Path, part: str | None, lines: int, *, follow: bool) ->
         if part in (None, path.stem):
             tails[path] = _Tail(path)
             click.echo(f"== {path}")
-            for line in tails[path].last(lines):
+            for line in tails[path].last(lines, unended=not follow):
                 click.echo(line)
     if follow:
         _go_on(directory, part, tails)
@@ -65,8 +65,8 @@ class _Tail:
     _inode: int = 0
     _rest: bytes = field(default=b"")
 
-    def last(self, count: int) -> list[str]:
-        """Return the last lines, reading the file from its end."""
+    def last(self, count: int, *, unended: bool) -> list[str]:
+        """Return the last lines, reading the file from its end; also one that is not ended yet, when asked."""
         with self.path.open("rb") as file:
             self._inode = self.path.stat().st_ino
             end = file.seek(0, 2)
@@ -76,9 +76,11 @@ class _Tail:
                 at -= size
                 file.seek(at)
                 content = file.read(size) + content
-        whole, newline, rest = content.rpartition(b"\n")
+        *lines, rest = content.split(b"\n")
         self._at, self._rest = end, rest
-        return [_text(line) for line in whole.split(b"\n")[-count:]] if newline and count else []
+        if unended and rest:
+            lines.append(rest)
+        return [_text(line) for line in lines[-count:]] if count else []
 
     def fresh(self) -> Iterator[str]:
         """Yield the whole lines that were added."""
