@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -145,8 +146,6 @@ class Terminal:
         self.text = ""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
-            import sys
-
             os.environ.update({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | variables)
             code = "from modelops.cli.main import main; main()"
             os.execv(sys.executable, [sys.executable, "-c", code, *arguments])

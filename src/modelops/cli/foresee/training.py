@@ -108,10 +108,10 @@ def _other_recipe(before: Obj, spec: TrainingRunSpec, fields: Sequence[Field], d
 def _registered(spec: TrainingRunSpec, status: TrainingRunStatus, dataset: Obj) -> str | None:
     """Return the version that the same inputs gave before."""
     revision = DatasetStatus.model_validate(dataset.get("status") or {}).revision
-    if revision is None:
+    if revision is None or spec.trainer.git is not None:  # the digest of one's own code is known in git only
         return None
     data = Data(DatasetSpec.model_validate(dataset["spec"]), revision)
-    inputs = attempts.inputs_hash(training_inputs(spec, data))
+    inputs = attempts.inputs_hash(training_inputs(spec, data, None))
     for record in reversed(status.history):
         if record.inputs_hash == inputs and record.outcome == "Registered":
             return record.model_version
