@@ -4,6 +4,7 @@ Every method may raise `errors.Transient` (away, slow), `errors.Stalled` (refuse
 writes that carry a resourceVersion, `errors.Conflict`. Absent is None, never an exception.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,6 +76,14 @@ class GitBlob:
     """Object id of the blob, 40 hex digits."""
     size: int
     """Bytes."""
+
+
+def code_digest(files: Sequence[GitBlob]) -> str:
+    """Return `sha256:` over the paths and object ids of files, whatever their order and commit."""
+    digest = hashlib.sha256()
+    for blob in sorted(files, key=lambda blob: blob.path):
+        digest.update(f"{blob.oid} {blob.path}\n".encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 class Git(Protocol):

@@ -50,6 +50,16 @@ def rendered() -> dict[str, dict[str, Any]]:
         "train-gpu.yaml": training_workflow(
             run, "tr-price-5e6f7a8b", "5e6f7a8b", digest, {**step, "name": "price"}, gpu
         ),
+        "train-own.yaml": training_workflow(
+            run,
+            "tr-price-9c0d1e2f",
+            "9c0d1e2f",
+            digest,
+            {**step, "name": "price", "code": {"path": "train.py", "digest": digest}},
+            gpu,
+            "git-credentials",
+            own=True,
+        ),
     }
 
 

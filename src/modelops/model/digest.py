@@ -7,14 +7,37 @@ file happens to be written: JSON is canonical, tensors are hashed by content.
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import yaml
+
+_ADDED: Final = frozenset({"registered_model_meta"})
+_NAMES_AND_TIMES: Final = frozenset(
+    {"utc_time_created", "model_uuid", "model_id", "run_id", "artifact_path", "model_size_bytes", "prompts"}
+)
 
 
 def canonical_json(document: Any) -> bytes:
     """Return UTF-8 JSON with sorted keys and no spaces; equal documents give equal bytes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def directory_digest(files: Mapping[str, bytes]) -> str:
+    """Return `sha256:` over a model's files, path → bytes: what it does, not when and under which id it was saved.
+
+    MLmodel counts without its times and ids; what MLflow adds to a download does not count.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        if path in _ADDED:
+            continue
+        content = files[path]
+        if path == "MLmodel":
+            described = yaml.safe_load(content)
+            content = canonical_json({key: value for key, value in described.items() if key not in _NAMES_AND_TIMES})
+        digest.update(canonical_json({"path": path, "sha256": hashlib.sha256(content).hexdigest()}) + b"\n")
+    return f"sha256:{digest.hexdigest()}"
 
 
 def artifact_digest(preparation: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from modelops.api.kinds import DATASET, GITSOURCE, SECRET, WORKFLOW, Kind
+from modelops.api.kinds import DATASET, WORKFLOW, Kind
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
-from modelops.api.v1alpha1.gitsource import GitSourceSpec
 from modelops.domain import attempts
 from modelops.domain.dataset.decide import DataSource, Observed, decide_dataset
 from modelops.domain.plan import Plan
-from modelops.ports import GitRemote
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import source_of
-from modelops.reconcile.wiring import credentials, owner_of_object, retry_command, runtime_of
+from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
 
 
 class DatasetReconciler:
@@ -56,16 +54,9 @@ def _source(obj: dict[str, Any], spec: DatasetSpec, ports: Ports) -> tuple[DataS
     name = source_of(obj)
     if name is None:
         return None, "no GitSource delivered this Dataset; name one in spec.source.git.sourceRef"
-    found = ports.cluster.get(GITSOURCE.resource, namespace, name)
-    if found is None:
-        return None, f"there is no GitSource {name} in namespace {namespace}"
-    status = found.get("status") or {}
-    revision = status.get("lastAttemptedRevision") or status.get("lastAppliedRevision")
-    if not revision:
-        return None, f"GitSource {name} has not fetched anything yet"
-    commit = str(revision).rpartition(":")[2]
-    git = GitSourceSpec.model_validate(found["spec"])
-    secret = git.secret_ref.name if git.secret_ref else None
-    remote = GitRemote(git.url, credentials(ports.cluster.get(SECRET, namespace, secret)) if secret else None)
-    blob = ports.git.blob(remote, commit, spec.source.git.path)
-    return DataSource(git.url, commit, blob.oid if blob else None, spec.source.git.path, secret), ""
+    source, waiting = source_at(namespace, name, ports)
+    if source is None:
+        return None, waiting
+    path = spec.source.git.path
+    blob = ports.git.blob(source.remote, source.commit, path)
+    return DataSource(source.url, source.commit, blob.oid if blob else None, path, source.secret), ""

@@ -31,24 +31,34 @@ def dependents_of(
     kind: Kind, obj: Mapping[str, Any], cached: Callable[[Resource], Iterable[Mapping[str, Any]]]
 ) -> Iterator[Wake]:
     """Yield the objects whose decisions read this one."""
-    reader, reads = _READERS.get(kind.resource.kind, (None, None))
-    if reader is None or reads is None:
-        return
-    for other in cached(reader.resource):
-        if other["metadata"].get("uid") != obj["metadata"].get("uid") and reads(other, obj):
-            yield Wake(reader, (other["metadata"].get("namespace"), other["metadata"]["name"]))
+    for reader, reads in _READERS.get(kind.resource.kind, ()):
+        for other in cached(reader.resource):
+            if other["metadata"].get("uid") != obj["metadata"].get("uid") and reads(other, obj):
+                yield Wake(reader, (other["metadata"].get("namespace"), other["metadata"]["name"]))
 
 
 def source_of(dataset: Mapping[str, Any]) -> str | None:
     """Return the name of the GitSource a Dataset's file comes from: the one named, else the one that delivered it."""
     git = (dataset["spec"].get("source") or {}).get("git") or {}
-    named = (git.get("sourceRef") or {}).get("name")
-    label: str | None = (dataset["metadata"].get("labels") or {}).get(GITSOURCE_LABEL)
-    return named or label
+    return (git.get("sourceRef") or {}).get("name") or delivered_by(dataset)
+
+
+def delivered_by(obj: Mapping[str, Any]) -> str | None:
+    """Return the name of the GitSource that delivered an object; None if it was applied by hand."""
+    label: str | None = (obj["metadata"].get("labels") or {}).get(GITSOURCE_LABEL)
+    return label
 
 
 def _reads_source(dataset: _Obj, source: _Obj) -> bool:
     return _together(dataset, source) and source_of(dataset) == source["metadata"]["name"]
+
+
+def _runs_code_of(run: _Obj, source: _Obj) -> bool:
+    git = (run["spec"].get("trainer") or {}).get("git")
+    if git is None:
+        return False
+    named = (git.get("sourceRef") or {}).get("name") or delivered_by(run)
+    return _together(run, source) and named == source["metadata"]["name"]
 
 
 def _reads_dataset(run: _Obj, dataset: _Obj) -> bool:
@@ -73,10 +83,10 @@ def _together(left: _Obj, right: _Obj) -> bool:
     return bool(left["metadata"].get("namespace") == right["metadata"].get("namespace"))
 
 
-_READERS: Final[Mapping[str, tuple[Kind, Callable[[_Obj, _Obj], bool]]]] = {
-    "GitSource": (DATASET, _reads_source),
-    "Dataset": (TRAININGRUN, _reads_dataset),
-    "TrainingRun": (MODELRELEASE, _reads_run),
-    "ComputePool": (TRAININGRUN, _reads_pool),
-    "ModelRelease": (MODELRELEASE, _shares_model),
+_READERS: Final[Mapping[str, tuple[tuple[Kind, Callable[[_Obj, _Obj], bool]], ...]]] = {
+    "GitSource": ((DATASET, _reads_source), (TRAININGRUN, _runs_code_of)),
+    "Dataset": ((TRAININGRUN, _reads_dataset),),
+    "TrainingRun": ((MODELRELEASE, _reads_run),),
+    "ComputePool": ((TRAININGRUN, _reads_pool),),
+    "ModelRelease": ((MODELRELEASE, _shares_model),),
 }

@@ -6,13 +6,16 @@ from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW, Kind
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
-from modelops.api.v1alpha1.trainingrun import Compute, TrainingRunSpec, TrainingRunStatus
+from modelops.api.v1alpha1.trainingrun import Compute, TrainerGit, TrainingRunSpec, TrainingRunStatus
 from modelops.domain import attempts
 from modelops.domain.plan import Plan
 from modelops.domain.training.admit import admit
-from modelops.domain.training.decide import Data, Observed, decide_training
+from modelops.domain.training.decide import Code, Data, Observed, decide_training
+from modelops.errors import Stalled
+from modelops.ports import code_digest
 from modelops.reconcile.bundle import Ports
-from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of
+from modelops.reconcile.dependents import delivered_by
+from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
 from modelops.workflows.render import Runtime
 
 
@@ -30,6 +33,11 @@ class TrainingRunReconciler:
         current = TrainingRunStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
         data, waiting = _data(spec, owner.namespace, ports)
+        code = None
+        if spec.trainer.git is not None and data is not None:
+            code, unknown = _code(obj, spec.trainer.git, ports)
+            if code is None:
+                data, waiting = None, unknown
         admission = admit(
             spec.compute, _pools(spec.compute, ports), owner.namespace, fallback=ports.settings.pool_fallback
         )
@@ -44,6 +52,7 @@ class TrainingRunReconciler:
             status=current,
             data=data,
             waiting=waiting,
+            code=code,
             admission=admission,
             workflow=workflow,
             runtime=Runtime(
@@ -79,6 +88,28 @@ def _data(spec: TrainingRunSpec, namespace: str, ports: Ports) -> tuple[Data | N
     if ready.status != "True":
         return None, f"Dataset {name} is not ready: {ready.reason}: {ready.message}"
     return Data(DatasetSpec.model_validate(found["spec"]), status.revision), ""
+
+
+def _code(obj: dict[str, Any], trainer: TrainerGit, ports: Ports) -> tuple[Code | None, str]:
+    """Return the code as the GitSource has it now, or None and why it is not known yet."""
+    name = trainer.source_ref.name if trainer.source_ref else delivered_by(obj)
+    if name is None:
+        return None, "no GitSource delivered this TrainingRun; name one in spec.trainer.git.sourceRef"
+    source, waiting = source_at(obj["metadata"]["namespace"], name, ports)
+    if source is None:
+        return None, waiting
+    blob = ports.git.blob(source.remote, source.commit, trainer.path)
+    try:
+        files = [blob] if blob else list(ports.git.tree(source.remote, source.commit, trainer.path))
+    except Stalled as error:
+        if error.reason != "PathNotFound":
+            raise
+        raise Stalled(
+            "CodeNotFound",
+            f"{trainer.path}: neither a file nor a directory at commit {source.commit[:10]}; "
+            "correct spec.trainer.git.path or commit it",
+        ) from error
+    return Code(source.url, source.commit, trainer.path, code_digest(files), source.secret), ""
 
 
 def _pools(compute: Compute, ports: Ports) -> dict[str, ComputePoolSpec]:

@@ -3,11 +3,15 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from modelops.api.kinds import GITSOURCE, SECRET
 from modelops.api.labels import COMMAND
 from modelops.api.v1alpha1.common import Status
-from modelops.reconcile.bundle import Settings
+from modelops.api.v1alpha1.gitsource import GitSourceSpec
+from modelops.ports import GitRemote
+from modelops.reconcile.bundle import Ports, Settings
 from modelops.workflows.render import Owner, Runtime
 
 
@@ -20,6 +24,32 @@ def owner_of_object(obj: Mapping[str, Any]) -> Owner:
 def runtime_of(settings: Settings) -> Runtime:
     """Return what the configuration says of Workflow pods."""
     return Runtime(settings.trainer_image, settings.mlflow_tracking_uri, settings.workflow_service_account)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A repository at the commit that its GitSource saw last."""
+
+    url: str
+    commit: str
+    remote: GitRemote
+    secret: str | None
+    """Name of the Secret with its credentials."""
+
+
+def source_at(namespace: str, name: str, ports: Ports) -> tuple[Source | None, str]:
+    """Return a GitSource's repository at its last commit; or None, and why it is not known."""
+    found = ports.cluster.get(GITSOURCE.resource, namespace, name)
+    if found is None:
+        return None, f"there is no GitSource {name} in namespace {namespace}"
+    status = found.get("status") or {}
+    revision = status.get("lastAttemptedRevision") or status.get("lastAppliedRevision")
+    if not revision:
+        return None, f"GitSource {name} has not fetched anything yet"
+    spec = GitSourceSpec.model_validate(found["spec"])
+    secret = spec.secret_ref.name if spec.secret_ref else None
+    remote = GitRemote(spec.url, credentials(ports.cluster.get(SECRET, namespace, secret)) if secret else None)
+    return Source(spec.url, str(revision).rpartition(":")[2], remote, secret), ""
 
 
 def credentials(secret: Mapping[str, Any] | None) -> dict[str, bytes] | None:

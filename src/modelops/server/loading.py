@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from modelops.model.digest import directory_digest
 from modelops.server.predictor import Predictor
 
 OUR_FORMAT: Final = "tabular-mlp/1"
@@ -41,6 +42,7 @@ def load(model_uri: str, *, tracking_uri: str | None, cache_dir: Path | None = N
         from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
 
         return TabularPredictor.load(directory, expected_digest=expected)
+    _check_digest(directory, model_uri, expected)
     from modelops.server.pyfunc import PyfuncPredictor  # noqa: PLC0415 - pandas and the model's own libraries
 
     return PyfuncPredictor.load(directory)
@@ -64,6 +66,8 @@ def brought(model_uri: str, *, tracking_uri: str | None, parent: Path) -> Iterat
             from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
 
             TabularPredictor.load(directory, expected_digest=expected)
+        else:
+            _check_digest(directory, model_uri, expected)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -80,6 +84,18 @@ def _format(directory: Path, model_uri: str) -> str | None:
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise ModelUnavailableError(f"{model_uri} has a broken MLmodel file; log the model again") from error
     return str(found) if found else None
+
+
+def _check_digest(directory: Path, model_uri: str, expected: str | None) -> None:
+    """Hold a model's files against the digest it was registered with; None was registered by somebody else."""
+    if expected is None:
+        return
+    files = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
+    found = directory_digest({name: path.read_bytes() for name, path in files.items()})
+    if found != expected:
+        raise ModelUnavailableError(
+            f"{model_uri} is not what was registered: its digest is {found[:20]}…, not {expected[:20]}…; train again"
+        )
 
 
 def _fetch(model_uri: str, tracking_uri: str | None, cache_dir: Path | None) -> tuple[Path, str | None]:

@@ -28,6 +28,10 @@ MAX_RESULT = 8192
 """Bytes of a result; what a Workflow's output parameter is good for."""
 
 
+class StepFailedError(Exception):
+    """The step failed in a way that another try may not; the message is one line. Exit code 1."""
+
+
 class BadInputError(Exception):
     """What a user wrote or committed is wrong; the message is one line: where, what, what to do."""
 
@@ -64,11 +68,21 @@ class DataInput(Model):
     commit: str
 
 
+class CodeInput(Model):
+    """A team's own training code."""
+
+    url: str
+    commit: str
+    path: str
+    digest: str
+    """As the operator saw it, see `modelops.ports.code_digest`."""
+
+
 class TrainingInput(Model):
-    """`MODELOPS_STEP` of train, evaluate and register."""
+    """`MODELOPS_STEP` of train, evaluate and register, and of the init containers around a team's own code."""
 
     api_version: str
-    step: Literal["train", "evaluate", "register"]
+    step: Literal["train", "evaluate", "register", "inputs", "code", "rows", "predict"]
     namespace: str
     name: str
     attempt: str
@@ -77,6 +91,7 @@ class TrainingInput(Model):
     data: DataInput
     dataset: dataset.DatasetSpec
     run: trainingrun.TrainingRunSpec
+    code: CodeInput | None = None
     promoted_alias: str = "champion"
     workflow_uid: str = ""
     gpus: int = 0
@@ -99,7 +114,7 @@ class TrainingInput(Model):
             "modelops.workflowUid": self.workflow_uid,
             "modelops.namespace": self.namespace,
             "modelops.trainingRun": self.name,
-        }
+        } | ({"modelops.codeDigest": self.code.digest} if self.code is not None else {})
 
 
 @dataclass(frozen=True, slots=True)

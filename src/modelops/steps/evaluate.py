@@ -18,6 +18,9 @@ from modelops.model import tabular
 from modelops.model.digest import artifact_digest
 from modelops.steps import criteria, metrics, parts, plots, report
 from modelops.steps.context import BadInputError, Context, TrainingInput, training_run
+from modelops.steps.own import answers
+from modelops.steps.own.directory import MANIFEST
+from modelops.steps.own.places import Places
 
 
 def evaluate(step: TrainingInput, context: Context) -> None:
@@ -29,17 +32,16 @@ def evaluate(step: TrainingInput, context: Context) -> None:
     mlflow = context.mlflow
     run = training_run(step, context)
     data = parts.read_parts(mlflow, step.data, ("train", "test"))
-    model = load_model(mlflow, run, run.tags.get("modelops.artifactDigest"))
-    test, target = data["test"], step.dataset.target
-    try:
-        scored = score(model, test, target)
-    except tabular.InputError as error:
-        raise BadInputError(f"test part: {error}") from None
-    if not scored.prediction.is_finite():
-        raise BadInputError("the model answers test rows with numbers that are not finite; scale or clip its inputs")
+    target = step.dataset.target
+    if step.code is not None:
+        places = Places.of(context.outputs)
+        places.raise_failure()
+        scored, classes = answers.scored(places, "candidate", step, data), answers.classes_of(step, data)
+    else:
+        scored, classes = _scored(mlflow, run, data["test"], target)
     references = {
-        "baseline": criteria.Reference(_baseline(model, data, target)),
-        "champion": _champion(step, mlflow, test, run),
+        "baseline": criteria.Reference(_baseline(classes, data, target)),
+        "champion": _champion(step, context, data, run),
     }
     outcomes = criteria.judge(scored, step.run.evaluate.criteria, references)
     figures = metrics.all_metrics(scored)
@@ -57,7 +59,7 @@ def evaluate(step: TrainingInput, context: Context) -> None:
         "testLooks": looks,
     }
     content = json.dumps(evaluation, indent=1, ensure_ascii=False).encode()
-    picture = _picture(scored, model)
+    picture = _picture(scored, classes)
     mlflow.put_artifact(run, "evaluation.json", content)
     mlflow.put_artifact(run, "evaluation.png", picture)
     mlflow.put_artifact(run, "evaluation.html", _report(step, run, evaluation, outcomes, picture))
@@ -67,6 +69,17 @@ def evaluate(step: TrainingInput, context: Context) -> None:
         tags={"modelops.passed": str(evaluation["passed"]).lower()},
     )
     context.outputs.write_json("evaluation.json", evaluation)
+
+
+def _scored(mlflow: MlflowRuns, run: Run, test: parts.Columns, target: str) -> tuple[metrics.Scored, tuple[str, ...]]:
+    model = load_model(mlflow, run, run.tags.get("modelops.artifactDigest"))
+    try:
+        scored = score(model, test, target)
+    except tabular.InputError as error:
+        raise BadInputError(f"test part: {error}") from None
+    if not scored.prediction.is_finite():
+        raise BadInputError("the model answers test rows with numbers that are not finite; scale or clip its inputs")
+    return scored, model.classes
 
 
 def load_model(mlflow: MlflowRuns, run: Run, digest: str | None) -> tabular.TabularModel:
@@ -99,18 +112,19 @@ def score(model: tabular.TabularModel, test: parts.Columns, target: str) -> metr
     return metrics.Scored(truth, model.predict_columns(test), len(model.classes))
 
 
-def _baseline(model: tabular.TabularModel, data: dict[str, parts.Columns], target: str) -> metrics.Scored:
+def _baseline(classes: tuple[str, ...], data: dict[str, parts.Columns], target: str) -> metrics.Scored:
     """Return the mean, or the most frequent class, of the training part as the answer to every test row."""
-    train = metrics.truth_of(data["train"][target], model.classes, tabular.category_text)
-    truth = metrics.truth_of(data["test"][target], model.classes, tabular.category_text)
-    if not model.classes:
+    train = metrics.truth_of(data["train"][target], classes, tabular.category_text)
+    truth = metrics.truth_of(data["test"][target], classes, tabular.category_text)
+    if not classes:
         return metrics.Scored(truth, tabular.Prediction(np.full(len(truth), train.mean())), 0)
-    shares = np.bincount(train, minlength=len(model.classes)) / len(train)
+    shares = np.bincount(train, minlength=len(classes)) / len(train)
     prediction = tabular.Prediction(np.full(len(truth), int(shares.argmax())), None, np.tile(shares, (len(truth), 1)))
-    return metrics.Scored(truth, prediction, len(model.classes))
+    return metrics.Scored(truth, prediction, len(classes))
 
 
-def _champion(step: TrainingInput, mlflow: MlflowRuns, test: parts.Columns, run: Run) -> criteria.Reference:
+def _champion(step: TrainingInput, context: Context, data: dict[str, parts.Columns], run: Run) -> criteria.Reference:
+    mlflow = context.mlflow
     if all(criterion.against != "champion" for criterion in step.run.evaluate.criteria):
         return criteria.Reference(None, "nothing is compared with it", passes=True)
     version = mlflow.version_by_alias(step.run.model.name, step.promoted_alias)
@@ -122,8 +136,16 @@ def _champion(step: TrainingInput, mlflow: MlflowRuns, test: parts.Columns, run:
     if theirs is None:
         return criteria.Reference(None, f"the run of {step.promoted_alias} (version {version.version}) is gone")
     try:
+        if mlflow.artifact(theirs, MANIFEST) is not None:
+            if step.code is None:
+                return criteria.Reference(
+                    None,
+                    f"{step.promoted_alias} (version {version.version}) is a team's own model, which only a run with "
+                    "trainer.git is compared with",
+                )
+            return criteria.Reference(answers.scored(Places.of(context.outputs), "champion", step, data))
         model = load_model(mlflow, theirs, version.tags.get("modelops.artifactDigest"))
-        return criteria.Reference(score(model, test, step.dataset.target))
+        return criteria.Reference(score(model, data["test"], step.dataset.target))
     except (BadInputError, tabular.InputError) as error:
         return criteria.Reference(None, f"{step.promoted_alias} (version {version.version}) cannot be scored: {error}")
 
@@ -147,13 +169,13 @@ def _outcome(outcome: criteria.Outcome) -> dict[str, Any]:
     return document
 
 
-def _picture(scored: metrics.Scored, model: tabular.TabularModel) -> bytes:
-    if not model.classes:
+def _picture(scored: metrics.Scored, classes: tuple[str, ...]) -> bytes:
+    if not classes:
         return plots.residuals(scored.truth, scored.prediction.prediction)
-    matrix = np.zeros((len(model.classes), len(model.classes)), dtype=np.int64)
+    matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
     known = scored.truth >= 0
     np.add.at(matrix, (scored.truth[known], scored.prediction.prediction[known]), 1)
-    return plots.confusion(matrix, model.classes)
+    return plots.confusion(matrix, classes)
 
 
 def _report(

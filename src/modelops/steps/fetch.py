@@ -30,14 +30,18 @@ def fetch_source(source: GitInput, outputs: Outputs, environment: Mapping[str, s
     """
 
     def fetch() -> bytes:
-        from modelops.adapters import git as adapter  # noqa: PLC0415  a second preparation needs no git at all
-
-        credentials = {key: environment[name].encode() for name, key in _CREDENTIALS.items() if environment.get(name)}
-        mirrors = outputs.path("/tmp/modelops-git")  # noqa: S108  the path is below the step's own root
-        git = adapter.GitMirrors(mirrors, SCHEMES)
-        return read_file(git, GitRemote(source.url, credentials or None), source)
+        return read_file(*open_repository(source.url, outputs, environment), source)
 
     return fetch
+
+
+def open_repository(url: str, outputs: Outputs, environment: Mapping[str, str]) -> tuple[Git, GitRemote]:
+    """Return a mirror in the step's own scratch, and the remote with the step's credentials."""
+    from modelops.adapters import git as adapter  # noqa: PLC0415  a second preparation needs no git at all
+
+    credentials = {key: environment[name].encode() for name, key in _CREDENTIALS.items() if environment.get(name)}
+    mirrors = outputs.path("/tmp/modelops-git")  # noqa: S108  the path is below the step's own root
+    return adapter.GitMirrors(mirrors, SCHEMES), GitRemote(url, credentials or None)
 
 
 def read_file(git: Git, remote: GitRemote, source: GitInput) -> bytes:

@@ -4,6 +4,7 @@ Called by the containers of Workflows. The only place of the steps that reads th
 traceback for bad input or for something outside that is away, and never print a credential.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -14,8 +15,11 @@ from pathlib import Path
 from modelops.adapters.mlflow_runs import Credentials, MlflowRuns
 from modelops.errors import ModelopsError, Stalled
 from modelops.steps import context as contexts
+from modelops.steps.own.places import Places
 
 STEPS = ("prepare", "train", "evaluate", "register")
+INIT = ("inputs", "code", "rows", "predict")
+"""Run before a step in its pod. They never fail: they leave word to the main container, whose end is reported."""
 
 
 def main() -> None:
@@ -26,28 +30,59 @@ def main() -> None:
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     """Run one step and return its exit code: 0, 64 for bad input, 75 for something outside that is away, or 1."""
     outputs = contexts.Outputs(Path(environment.get("MODELOPS_ROOT", "/")))
-    if len(arguments) != 1 or arguments[0] not in STEPS:
-        return _fail(outputs, f"usage: modelops-step {'|'.join(STEPS)}", contexts.BAD_INPUT)
+    if len(arguments) != 1 or arguments[0] not in (*STEPS, *INIT):
+        return _fail(outputs, f"usage: modelops-step {'|'.join((*STEPS, *INIT))}", contexts.BAD_INPUT)
+    step = arguments[0]
+    before = Places.of(outputs)
+    if step in INIT and before.failure.exists():
+        return 0
+    code, message = _attempt(step, outputs, environment)
+    if code == 0:
+        return 0
+    if step in INIT:
+        print(message, file=sys.stderr)  # noqa: T201
+        before.fail(code, message)
+        return 0
+    return _fail(outputs, message, code)
+
+
+def _attempt(step: str, outputs: contexts.Outputs, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run a step; return its exit code, and one line if that is not 0."""
     try:
-        _dispatch(arguments[0], outputs, environment)
+        return _dispatch(step, outputs, environment)
     except contexts.BadInputError as error:
-        return _fail(outputs, f"{arguments[0]}: {error}", contexts.BAD_INPUT)
+        return contexts.BAD_INPUT, f"{step}: {error}"
+    except contexts.StepFailedError as error:
+        return 1, f"{step}: {error}"
     except Stalled as error:
-        return _fail(outputs, f"{arguments[0]}: {error.message}", contexts.BAD_INPUT)
+        return contexts.BAD_INPUT, f"{step}: {error.message}"
     except ModelopsError as error:
-        return _fail(outputs, f"{arguments[0]}: {error.message}", contexts.UNAVAILABLE)
+        return contexts.UNAVAILABLE, f"{step}: {error.message}"
     except MemoryError:
-        return _fail(outputs, f"{arguments[0]}: out of memory; give the step more", 1)
+        return 1, f"{step}: out of memory; give the step more"
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return contexts.UNAVAILABLE, f"{step}: {error.filename or 'scratch'}: {error.strerror}; free space"
     except BaseException:
         # A bug: the log needs the traceback, the message file needs one line.
         traceback.print_exc()
-        _fail(outputs, f"{arguments[0]}: internal error, see the step's log: {sys.exception()!r}", 1)
+        _fail(outputs, f"{step}: internal error, see the step's log: {sys.exception()!r}", 1)
         raise
-    return 0
 
 
-def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, str]) -> None:
+def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, str]) -> tuple[int, str]:
     text = _required(environment, "MODELOPS_STEP")
+    places = Places.of(outputs)
+    if step == "code":
+        from modelops.steps.own import code  # noqa: PLC0415
+
+        return code.run(contexts.parse_training(text), places, environment)
+    if step == "predict":
+        from modelops.steps.own import predict  # noqa: PLC0415
+
+        predict.ask(places, environment)
+        return 0, ""
     context = contexts.Context(
         mlflow=MlflowRuns(
             _required(environment, "MLFLOW_TRACKING_URI"),
@@ -78,10 +113,23 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
             from modelops.steps import evaluate  # noqa: PLC0415
 
             evaluate.evaluate(contexts.parse_training(text, workflow), context)
+        case "inputs":
+            from modelops.steps import fetch  # noqa: PLC0415
+            from modelops.steps.own import inputs  # noqa: PLC0415
+
+            training = contexts.parse_training(text, workflow)
+            assert training.code is not None
+            url = training.code.url
+            inputs.bring(training, context, lambda: fetch.open_repository(url, outputs, environment))
+        case "rows":
+            from modelops.steps.own import rows  # noqa: PLC0415
+
+            rows.bring(contexts.parse_training(text, workflow), context)
         case _:
             from modelops.steps import register  # noqa: PLC0415
 
             register.register(contexts.parse_training(text, workflow), context)
+    return 0, ""
 
 
 def _required(environment: Mapping[str, str], name: str) -> str:

@@ -131,7 +131,7 @@ def _balanced_accuracy(scored: Scored) -> float:
 def _log_loss(scored: Scored) -> float:
     from sklearn import metrics  # noqa: PLC0415
 
-    if (scored.truth < 0).any():
+    if (scored.truth < 0).any() or scored.prediction.probabilities is None:
         return math.nan
     return float(metrics.log_loss(scored.truth, scored.prediction.probabilities, labels=list(range(scored.classes))))
 
@@ -140,7 +140,8 @@ def _roc_auc(scored: Scored) -> float:
     from sklearn import metrics  # noqa: PLC0415
 
     probabilities = scored.prediction.probabilities
-    assert probabilities is not None
+    if probabilities is None:  # a model that answers classes only
+        return math.nan
     # One class against the rest, over the classes that these rows hold: without both sides there is no curve.
     present = [label for label in range(scored.classes) if 0 < (scored.truth == label).sum() < len(scored.truth)]
     if not present:

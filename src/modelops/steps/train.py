@@ -10,6 +10,7 @@ from modelops.model import artifact, fit, training
 from modelops.model.digest import artifact_digest
 from modelops.steps import metrics, parts, plots
 from modelops.steps.context import BadInputError, Context, TrainingInput
+from modelops.steps.own import collect
 
 
 def train(step: TrainingInput, context: Context) -> None:
@@ -27,12 +28,23 @@ def train(step: TrainingInput, context: Context) -> None:
         run = mlflow.create_run(experiment, f"{step.name}-{step.attempt}", step.tags(), start_time=context.milliseconds)
     if "modelops.artifactDigest" not in run.tags:
         try:
-            _train(step, context, run)
+            if step.code is not None:
+                collect.collect(step, context, run)
+            else:
+                _train(step, context, run)
+        except BadInputError as error:
+            _give_up(context, run, error)
+            raise
         except (fit.FitError, training.DivergedError) as error:
-            mlflow.log(run, tags={"modelops.outcome": "Failed", "modelops.message": str(error)})
-            mlflow.finish(run, end_time=context.milliseconds, status="FAILED")
+            _give_up(context, run, error)
             raise BadInputError(str(error)) from None
     context.outputs.write("run-id", run.run_id)
+
+
+def _give_up(context: Context, run: Run, error: Exception) -> None:
+    """Say in the run why there will be no model."""
+    context.mlflow.log(run, tags={"modelops.outcome": "Failed", "modelops.message": str(error)})
+    context.mlflow.finish(run, end_time=context.milliseconds, status="FAILED")
 
 
 def _train(step: TrainingInput, context: Context, run: Run) -> None:
@@ -44,7 +56,7 @@ def _train(step: TrainingInput, context: Context, run: Run) -> None:
         name: training.Part(preparation.features(columns), fit.encode_target(columns[target], preparation.target))
         for name, columns in data.items()
     }
-    hyperparameters = step.run.hyperparameters
+    hyperparameters = step.run.network()
     result = training.train_mlp(
         prepared["train"],
         prepared["validation"],

@@ -6,7 +6,7 @@ occur; so nothing a user writes is ever expanded by Argo as a template.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -61,6 +61,8 @@ class _Task:
     """Output parameter → path in the container."""
     inputs: Mapping[str, tuple[str, str]]
     """Input parameter → (earlier step, its output parameter)."""
+    init: tuple[str, ...] = ()
+    """Steps that run before it in the same pod, as init containers, and share its scratch."""
 
 
 _PREPARE: Final = (_Task("prepare", {"result": RESULT_PATH}, {}),)
@@ -73,6 +75,14 @@ _TRAIN: Final = (
         {"run-id": ("train", "run-id"), "evaluation": ("evaluate", "evaluation")},
     ),
 )
+_OWN: Final = (
+    replace(_TRAIN[0], init=("inputs", "code")),
+    replace(_TRAIN[1], init=("rows", "predict")),
+    _TRAIN[2],
+)
+_UNTRUSTED: Final = frozenset({"code", "predict"})
+"""Steps that run a team's own code: no address, no credentials of anything."""
+_NEEDS_GIT: Final = frozenset({"prepare", "inputs"})
 
 
 def prepare_workflow(
@@ -99,10 +109,29 @@ def prepare_workflow(
 
 
 def training_workflow(
-    owner: Owner, name: str, attempt: str, inputs_hash: str, step: Mapping[str, Any], runtime: Runtime
+    owner: Owner,
+    name: str,
+    attempt: str,
+    inputs_hash: str,
+    step: Mapping[str, Any],
+    runtime: Runtime,
+    secret: str | None = None,
+    *,
+    own: bool = False,
 ) -> dict[str, Any]:
-    """Return the Workflow train → evaluate → register of a TrainingRun; arguments as in `prepare_workflow`."""
-    return _workflow(owner, name, attempt, inputs_hash, step, runtime, _TRAIN, None)
+    """Return the Workflow train → evaluate → register of a TrainingRun; arguments as in `prepare_workflow`.
+
+    Args:
+        owner: the TrainingRun.
+        name: of the Workflow.
+        attempt: id of the attempt.
+        inputs_hash: of the attempt's inputs.
+        step: content of MODELOPS_STEP without `step`.
+        runtime: image, addresses, limits.
+        secret: the Secret with git credentials for one's own code, if any.
+        own: whether a team's own code trains: it runs in init containers that hold no credentials.
+    """
+    return _workflow(owner, name, attempt, inputs_hash, step, runtime, _OWN if own else _TRAIN, secret)
 
 
 def _workflow(
@@ -182,35 +211,12 @@ def _dag_task(task: _Task, tasks: Sequence[_Task], index: int) -> dict[str, Any]
 
 
 def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
-    env: list[dict[str, Any]] = [
-        {"name": "MODELOPS_STEP", "value": step_json({**step, "step": task.name})},
-        {"name": "MLFLOW_TRACKING_URI", "value": runtime.mlflow_tracking_uri},
-        {"name": "MODELOPS_WORKFLOW_UID", "value": "{{workflow.uid}}"},
-    ]
-    env += [
+    container = _container(task.name, step, runtime, secret)
+    container["env"] += [
         {"name": f"MODELOPS_{name.upper().replace('-', '_')}", "value": f"{{{{inputs.parameters.{name}}}}}"}
         for name in task.inputs
     ]
-    if secret and task.name == "prepare":
-        env += [
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
-            for variable, key in _GIT_ENV
-        ]
-    container: dict[str, Any] = {
-        "image": runtime.image,
-        "command": ["modelops-step", task.name],
-        "env": env,
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
-        "terminationMessagePath": MESSAGE_PATH,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }
-    if task.name == "train" and runtime.gpus:
-        pool = runtime.pool or ComputePoolSpec()
-        container["resources"] = {"limits": {pool.resource_name: runtime.gpus}}
+    container["terminationMessagePath"] = MESSAGE_PATH
     template: dict[str, Any] = {
         "name": task.name,
         "container": container,
@@ -222,9 +228,46 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
             "backoff": {"duration": "5s", "factor": "2", "maxDuration": "5m"},
         },
     }
+    if task.init:
+        template["initContainers"] = []
+        for name in task.init:
+            init = {"name": name, **_container(name, step, runtime, secret)}
+            if name == "rows":  # which has to know whose model it fetches
+                init["env"] += [env for env in container["env"] if env["name"] == "MODELOPS_RUN_ID"]
+            template["initContainers"].append(init)
     if task.inputs:
         template["inputs"] = {"parameters": [{"name": name} for name in task.inputs]}
     return template
+
+
+def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
+    env: list[dict[str, Any]] = [{"name": "MODELOPS_STEP", "value": step_json({**step, "step": name})}]
+    if name not in _UNTRUSTED:
+        env += [
+            {"name": "MLFLOW_TRACKING_URI", "value": runtime.mlflow_tracking_uri},
+            {"name": "MODELOPS_WORKFLOW_UID", "value": "{{workflow.uid}}"},
+        ]
+    if secret and name in _NEEDS_GIT:
+        env += [
+            {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+            for variable, key in _GIT_ENV
+        ]
+    container: dict[str, Any] = {
+        "image": runtime.image,
+        "command": ["modelops-step", name],
+        "env": env,
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    own = bool(step.get("code"))
+    if runtime.gpus and name == ("code" if own else "train"):
+        pool = runtime.pool or ComputePoolSpec()
+        container["resources"] = {"limits": {pool.resource_name: runtime.gpus}}
+    return container
 
 
 def step_json(step: Mapping[str, Any]) -> str:

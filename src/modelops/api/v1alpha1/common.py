@@ -50,6 +50,8 @@ Name = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9
 ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9_. -]*[A-Za-z0-9])?$")]
 """The name of a registered model in MLflow."""
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+RepositoryPath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^/].*$")]
+"""Relative to the root of a repository."""
 
 
 class Model(BaseModel):

@@ -8,6 +8,7 @@ from modelops.api.v1alpha1.common import (
     ColumnName,
     LocalRef,
     Model,
+    RepositoryPath,
     Spec,
     Status,
     StatusModel,
@@ -21,8 +22,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 class GitFile(Model):
     """A file in the repository of the GitSource that delivered the Dataset, or of the one named."""
 
-    path: Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^/].*$")]
-    """Relative to the root of the repository."""
+    path: RepositoryPath
     source_ref: LocalRef | None = None
     """A GitSource in this namespace; by default the one that delivered this object."""
 

@@ -1,9 +1,11 @@
 """TrainingRun: from data to a registered, judged model."""
 
+import difflib
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
 
 from modelops.api.v1alpha1.common import (
     ColumnName,
@@ -12,6 +14,7 @@ from modelops.api.v1alpha1.common import (
     Model,
     ModelName,
     Name,
+    RepositoryPath,
     Spec,
     Status,
     StatusModel,
@@ -75,10 +78,26 @@ class TrainingRows(Model):
     balance: Literal["none", "class-weights"] = "none"
 
 
-class Trainer(Model):
-    """Who trains."""
+class TrainerGit(Model):
+    """Your own code, from git; its contract is in docs/training.md."""
 
-    builtin: Literal["torch-mlp"]
+    path: RepositoryPath
+    """A Python file, or a directory with a `main.py`, in the repository of the GitSource that delivered the run."""
+    source_ref: LocalRef | None = None
+    """A GitSource in this namespace; by default the one that delivered this object."""
+    allow_pickle: bool = False
+    """Take a model that is a pickle, which runs its author's code in whoever loads it."""
+
+
+class Trainer(Model):
+    """Who trains: exactly one of builtin and git."""
+
+    model_config = {
+        "json_schema_extra": rules(rule("has(self.builtin) != has(self.git)", "set exactly one of builtin and git"))
+    }
+
+    builtin: Literal["torch-mlp"] | None = None
+    git: TrainerGit | None = None
 
 
 class Hyperparameters(Model):
@@ -151,9 +170,37 @@ class TrainingRunSpec(Spec):
     prepare: Prepare = Prepare()
     training_rows: TrainingRows = TrainingRows()
     trainer: Trainer
-    hyperparameters: Hyperparameters = Hyperparameters()
+    hyperparameters: Annotated[
+        dict[str, JsonValue],
+        Field(validate_default=True, max_length=100, json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+    ] = {}
+    """Of the builtin trainer, see Hyperparameters; or whatever your own code reads, handed to it as JSON."""
     evaluate: Evaluate = Evaluate()
     compute: Compute = Compute()
+
+    @field_validator("hyperparameters", mode="after")
+    @classmethod
+    def _known(cls, value: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        """Hold them against the builtin trainer and fill in its defaults; one's own code knows its own."""
+        trainer = info.data.get("trainer")
+        if trainer is None or trainer.builtin is None:
+            return value
+        names = {to_camel(name) for name in Hyperparameters.model_fields}
+        for name in value:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                hint = f"; did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(names))}"
+                raise ValueError(f"{name}: {trainer.builtin} has no such hyperparameter{hint}")
+        try:
+            filled: dict[str, JsonValue] = Hyperparameters.model_validate(value).model_dump(mode="json", by_alias=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return filled
+
+    def network(self) -> Hyperparameters:
+        """Return the hyperparameters of the builtin trainer."""
+        return Hyperparameters.model_validate(self.hyperparameters)
 
 
 class MlflowRun(StatusModel):
@@ -182,6 +229,8 @@ class TrainingLineage(StatusModel):
     dataset_commit: Annotated[str, Field(max_length=40)] = ""
     content_digest: Annotated[str, Field(max_length=80)] = ""
     dataset_digest: Annotated[str, Field(max_length=80)] = ""
+    code_digest: Annotated[str, Field(max_length=80)] = ""
+    """Of your own training code; empty for a builtin trainer."""
     workflow_uid: Annotated[str, Field(max_length=64)] = ""
     run_id: Annotated[str, Field(max_length=64)] = ""
 

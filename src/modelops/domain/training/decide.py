@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from modelops.api.kinds import WORKFLOW
-from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.v1alpha1.common import API_VERSION, format_duration
 from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec
 from modelops.api.v1alpha1.trainingrun import (
     AttemptRecord,
@@ -42,6 +42,19 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
+class Code:
+    """One's own training code at one commit."""
+
+    url: str
+    commit: str
+    path: str
+    digest: str
+    """`sha256:` over the names and object ids of its files."""
+    secret: str | None
+    """The Secret with git credentials."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything the decision depends on."""
 
@@ -51,6 +64,8 @@ class Observed:
     data: Data | None
     waiting: str
     """Why there is no data."""
+    code: Code | None
+    """None for a builtin trainer."""
     admission: Admission
     workflow: Mapping[str, Any] | None
     """The Workflow of the attempt in status."""
@@ -76,7 +91,7 @@ def decide_training(seen: Observed) -> Plan:
     if not seen.admission.admitted:
         refused = ConditionSpec("Admitted", "False", seen.admission.reason, seen.admission.message)
         return Plan(seen.status, (*status.stalled(seen.admission.reason, seen.admission.message), refused))
-    inputs = attempts.inputs_hash(inputs_of(seen.spec, seen.data))
+    inputs = attempts.inputs_hash(inputs_of(seen.spec, seen.data, seen.code))
     attempt = seen.status.attempt
     if attempt is None or attempt.inputs_hash != inputs:
         known = _registered_before(seen, inputs)
@@ -110,7 +125,7 @@ def _follow(seen: Observed, data: Data, attempt: Attempt) -> Plan:
             message = progress.message or f"Workflow is running{f', {done} steps done' if done else ''}"
             return Plan(new, _working(seen, message), requeue_after=_LATE)
         case "Failed":
-            return _settle(seen, new, attempt, "Failed", progress.message)
+            return _settle(seen, new, attempt, "Failed", _with_limit(seen, progress.message))
         case "Succeeded":
             return _read(seen, data, new, attempt, progress.result)
 
@@ -133,6 +148,7 @@ def _read(seen: Observed, data: Data, new: TrainingRunStatus, attempt: Attempt, 
         dataset_commit=data.revision.commit,
         content_digest=data.revision.content_digest,
         dataset_digest=data.revision.digest,
+        code_digest=seen.code.digest if seen.code is not None else "",
         workflow_uid=new.workflow.uid if new.workflow else "",
         run_id=run_id,
     )
@@ -274,20 +290,27 @@ def _render(seen: Observed, data: Data, attempt: Attempt) -> dict[str, Any]:
         "promotedAlias": "champion",
         "gpus": seen.admission.gpus,
     }
+    secret = None
+    if seen.code is not None:
+        code, secret = seen.code, seen.code.secret
+        step["code"] = {"url": code.url, "commit": code.commit, "path": code.path, "digest": code.digest}
     name = attempts.workflow_name("tr", seen.owner.name, attempt)
-    return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime)
+    own = seen.code is not None
+    return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime, secret, own=own)
 
 
-def inputs_of(spec: TrainingRunSpec, data: Data) -> dict[str, Any]:
-    """Return what a model is made of: the spec's part and the data."""
-    return made_of(spec) | {"data": data.revision.digest, "trainerVersion": 1}
+def inputs_of(spec: TrainingRunSpec, data: Data, code: Code | None = None) -> dict[str, Any]:
+    """Return what a model is made of: the spec's part, the data and one's own code."""
+    own = {} if code is None else {"code": code.digest}
+    return made_of(spec) | {"data": data.revision.digest, "trainerVersion": 1} | own
 
 
 def made_of(spec: TrainingRunSpec) -> dict[str, Any]:
     """Return the part of a spec that a model is made of; compute, suspend and names of objects are not part of it."""
-    dumped: dict[str, Any] = spec.model_dump(
-        mode="json", by_alias=True, exclude_none=True, exclude={"suspend", "compute", "dataset_ref"}
-    )
+    left_out = {"suspend", "compute", "dataset_ref"}
+    if spec.trainer.git is not None:  # which prepares its columns by itself
+        left_out |= {"prepare", "training_rows"}
+    dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=left_out)
     return dumped
 
 
@@ -340,6 +363,13 @@ def _working(seen: Observed, message: str) -> tuple[ConditionSpec, ...]:
         status.reconciling("Running", message),
         ConditionSpec("Admitted", "True", seen.admission.reason, seen.admission.message),
     )
+
+
+def _with_limit(seen: Observed, message: str) -> str:
+    """Say whose deadline it was that a step exceeded."""
+    if "deadline" not in message.lower():
+        return message
+    return f"{message} (spec.compute.timeout is {format_duration(seen.admission.timeout)}; raise it, or train less)"
 
 
 def _figure(value: float | None) -> str:

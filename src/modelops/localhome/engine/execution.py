@@ -21,7 +21,7 @@ from modelops.api.kinds import SECRET, WORKFLOW
 from modelops.errors import ModelopsError, Transient
 from modelops.localhome.engine import nodes
 from modelops.localhome.engine.nodes import Try, stamp
-from modelops.localhome.engine.parse import Program, Task, UnsupportedLocallyError, fill, parse
+from modelops.localhome.engine.parse import Container, Program, Task, UnsupportedLocallyError, fill, parse
 from modelops.localhome.engine.step import LATE, Outcome, run_step
 
 _NOT_INHERITED = ("MODELOPS_", "KUBECONFIG", "MLFLOW_")
@@ -141,23 +141,26 @@ class Execution:
 
     def _try(self, task: Task, index: int, values: Mapping[str, str], deadline: float | None) -> Outcome:
         inputs = {f"inputs.parameters.{key}": fill(text, values) for key, text in task.arguments.items()}
-        env = self._environment | self._env(task, {**values, **inputs})
+        environments = [self._environment | self._env(container, {**values, **inputs}) for container in task.containers]
         if not self._slot(deadline):
             return Outcome(None, LATE, {})
         try:
             found = Try("Running", stamp())
             self._put(task, index, found)
-            outcome = run_step(
-                task.argv,
-                env,
-                root=self._scratch / f"{task.name}-{index}",
-                outputs=task.outputs,
-                message_path=task.message_path,
-                log=self._state / "logs" / f"{self._label}.{task.name}.log",
-                record=self._state / "processes" / f"{RECORDS}{self._label}.{self.uid}.{task.name}.json",
-                cancelled=self._cancelled,
-                deadline=deadline,
-            )
+            for container, env in zip(task.containers, environments, strict=True):
+                outcome = run_step(
+                    container.argv,
+                    env,
+                    root=self._scratch / f"{task.name}-{index}",
+                    outputs=task.outputs if container is task.containers[-1] else {},
+                    message_path=task.message_path,
+                    log=self._state / "logs" / f"{self._label}.{task.name}.log",
+                    record=self._state / "processes" / f"{RECORDS}{self._label}.{self.uid}.{task.name}.json",
+                    cancelled=self._cancelled,
+                    deadline=deadline,
+                )
+                if outcome.exit_code != 0:
+                    break
         finally:
             self._slots.release()
         found.finished, found.message, found.exit_code = stamp(), outcome.message, outcome.exit_code
@@ -175,9 +178,9 @@ class Execution:
                 return True
         return False
 
-    def _env(self, task: Task, values: Mapping[str, str]) -> dict[str, str]:
+    def _env(self, container: Container, values: Mapping[str, str]) -> dict[str, str]:
         env: dict[str, str] = {}
-        for entry in task.env:
+        for entry in container.env:
             source = entry.get("valueFrom")
             if source is None:
                 env[entry["name"]] = fill(str(entry.get("value", "")), values)

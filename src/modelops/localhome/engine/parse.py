@@ -17,7 +17,7 @@ _SPEC: Final = frozenset(
         "shutdown",
     }
 )  # fmt: skip
-_TEMPLATE: Final = frozenset({"name", "container", "inputs", "outputs", "retryStrategy", "metadata"})
+_TEMPLATE: Final = frozenset({"name", "container", "initContainers", "inputs", "outputs", "retryStrategy", "metadata"})
 _CONTAINER: Final = frozenset(
     {
         "name", "image", "command", "args", "env", "volumeMounts", "terminationMessagePath", "securityContext",
@@ -56,6 +56,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """One program of a pod."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One step of the DAG."""
 
@@ -64,8 +73,8 @@ class Task:
     after: tuple[str, ...]
     arguments: Mapping[str, str]
     """Input parameter → text with tags."""
-    argv: tuple[str, ...]
-    env: tuple[Mapping[str, Any], ...]
+    containers: tuple[Container, ...]
+    """The init containers, in order, and the main one last; they share their files, not their environment."""
     outputs: Mapping[str, str]
     """Output parameter → path."""
     message_path: str
@@ -133,10 +142,7 @@ def _task(task: Mapping[str, Any], templates: Mapping[str, Mapping[str, Any]]) -
         raise UnsupportedLocallyError(f"task {task['name']}: there is no template {task['template']}")
     where = f"template {template['name']}"
     _refuse_unknown(where, template, _TEMPLATE)
-    container = template.get("container")
-    if container is None or not container.get("command"):
-        raise UnsupportedLocallyError(f"{where}: needs a container with a command; images are not run here")
-    _refuse_unknown(f"{where}: container", container, _CONTAINER)
+    container = template.get("container") or {}
     outputs = {}
     for parameter in (template.get("outputs") or {}).get("parameters") or ():
         outputs[parameter["name"]] = str((parameter.get("valueFrom") or {}).get("path", ""))
@@ -145,11 +151,21 @@ def _task(task: Mapping[str, Any], templates: Mapping[str, Mapping[str, Any]]) -
         template=task["template"],
         after=tuple(task.get("dependencies") or ()),
         arguments={p["name"]: str(p["value"]) for p in (task.get("arguments") or {}).get("parameters") or ()},
-        argv=tuple(str(word) for word in (*container["command"], *(container.get("args") or ()))),
-        env=tuple(container.get("env") or ()),
+        containers=tuple(_container(where, one) for one in (*(template.get("initContainers") or ()), container)),
         outputs=outputs,
         message_path=container.get("terminationMessagePath") or "/dev/termination-log",
         retry=_retry(where, template.get("retryStrategy")),
+    )
+
+
+def _container(where: str, container: Mapping[str, Any]) -> Container:
+    if not container.get("command"):
+        raise UnsupportedLocallyError(f"{where}: needs a container with a command; images are not run here")
+    _refuse_unknown(f"{where}: container", container, _CONTAINER)
+    return Container(
+        name=str(container.get("name") or "main"),
+        argv=tuple(str(word) for word in (*container["command"], *(container.get("args") or ()))),
+        env=tuple(container.get("env") or ()),
     )
 
 

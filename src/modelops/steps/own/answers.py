@@ -1,0 +1,78 @@
+"""Reads the answers that predict left, as what evaluate scores. Ours; numbers only, nothing is loaded.
+
+Called by `evaluate`.
+"""
+
+from typing import Any
+
+import numpy as np
+from pyarrow import ArrowInvalid, parquet
+
+from modelops.model.tabular import Prediction, category_text
+from modelops.steps import metrics, parts
+from modelops.steps.context import BadInputError, TrainingInput
+from modelops.steps.own.places import Places
+
+
+def classes_of(step: TrainingInput, data: dict[str, parts.Columns]) -> tuple[str, ...]:
+    """Return the classes of a classification: those of the schema, else those of the training part."""
+    if step.dataset.task != "classification":
+        return ()
+    target = next(column for column in step.dataset.schema_.columns if column.name == step.dataset.target)
+    if target.values:
+        return tuple(target.values)
+    return tuple(sorted({category_text(cell) for cell in data["train"][step.dataset.target]}))
+
+
+def scored(places: Places, name: str, step: TrainingInput, data: dict[str, parts.Columns]) -> metrics.Scored:
+    """Return a model's answers to the test part beside the truth.
+
+    Raises:
+        BadInputError: it did not answer, or what it answered is not one finite value, or one known class, per row.
+    """
+    assert step.code is not None
+    where = f"{step.code.path}: the model" if name == "candidate" else "the champion"
+    error, path = places.answers / f"{name}.error", places.answers / f"{name}.parquet"
+    if error.exists():
+        raise BadInputError(f"{where} {error.read_text(encoding='utf-8')}")
+    try:
+        table: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
+    except (ArrowInvalid, OSError) as broken:
+        raise BadInputError(f"{where} left no readable answers: {broken}") from None
+    classes = classes_of(step, data)
+    truth = metrics.truth_of(data["test"][step.dataset.target], classes, category_text)
+    column = "label" if classes and "label" in table else "prediction"
+    if column not in table:
+        raise BadInputError(f"{where} answers {', '.join(table)[:100]}; it must answer a column 'prediction'")
+    cells = table[column]
+    if len(cells) != len(truth):
+        raise BadInputError(f"{where} answers {len(cells)} values to {len(truth)} rows; it must answer one per row")
+    if not classes:
+        return metrics.Scored(truth, Prediction(_numbers(cells, where)), 0)
+    index = {label: position for position, label in enumerate(classes)}
+    answered = np.array([index.get(category_text(cell), -1) for cell in cells], dtype=np.int64)
+    if (answered < 0).any():
+        odd = cells[int(np.flatnonzero(answered < 0)[0])]
+        raise BadInputError(
+            f"{where} answers {str(odd)[:60]!r}, which is none of the classes {', '.join(classes)[:200]}"
+        )
+    named = [f"probability_{label}" for label in classes]
+    probabilities = None
+    if all(label in table for label in named):
+        probabilities = np.column_stack([_numbers(table[label], where) for label in named])
+    labels = np.array([classes[position] for position in answered], dtype=object)
+    return metrics.Scored(truth, Prediction(answered, labels, probabilities), len(classes))
+
+
+def _numbers(cells: list[Any], where: str) -> np.ndarray:
+    try:
+        values = np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
+    except (TypeError, ValueError):
+        raise BadInputError(f"{where} answers {str(cells[0])[:60]!r}, which is no number") from None
+    bad = np.flatnonzero(~np.isfinite(values))
+    if bad.size:
+        raise BadInputError(
+            f"{where} answers {values[bad[0]]} to {bad.size} of {len(values)} test rows, first to row {int(bad[0])}; "
+            "handle missing values and extremes in the model"
+        )
+    return values
