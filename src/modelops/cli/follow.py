@@ -16,7 +16,7 @@ from modelops.adapters.watch import Change, watch
 from modelops.api.kinds import Kind
 from modelops.cli import show
 from modelops.cli.rows import Columns, headers_of, rows_of
-from modelops.cli.target import Target
+from modelops.cli.target import Target, page_of
 from modelops.errors import ModelopsError, Stalled
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def follow(
     """
     feed = _Feed(target, kinds, namespace, selector, name)
     columns = replace(columns, several=len(kinds) > 1)
+    for kind in kinds:
+        # A watch would try again for ever; who is away or unknown from the beginning is said at once.
+        page_of(target, kind, namespace, selector)
     if show.fancy():
         _draw(feed, columns)
     else:

@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 import click
@@ -32,6 +33,7 @@ _VERBS: Final[dict[str, tuple[str, str, str]]] = {
     "doctor": ("modelops.cli.doctor", "doctor", "Say what is missing here, and how to get it."),
     "completion": ("modelops.cli.completion", "completion", "Print a script that completes words in a shell."),
 }
+_NAMES: Final = ("modelops", "kubectl-modelops")
 _INTERRUPTED: Final = 130
 _CLOSED_PIPE: Final = 141
 """What a shell reports of a program that SIGPIPE ended."""
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: by default those of the process.
     """
     try:
-        code = cli.main(arguments, standalone_mode=False)
+        code = cli.main(arguments, prog_name=_name(), standalone_mode=False)
         sys.stdout.flush()
     except ModelopsError as error:
         _fail(error.message, 1)
@@ -104,6 +106,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         _give_up_stdout()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _name() -> str:
+    """Return the name that we were called by; `modelops` for whoever runs us as a module."""
+    name = Path(sys.argv[0]).name
+    return name if name in _NAMES else _NAMES[0]
 
 
 def _fail(message: str, code: int) -> NoReturn:

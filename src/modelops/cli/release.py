@@ -123,6 +123,9 @@ def _give(target: Target, found: dict[str, Any], verb: str, revision: str, *, fu
     if send(target, MODELRELEASE, name, words, seconds=_TAKEN_WITHIN) is None:
         if found["spec"].get("suspend"):
             raise Stalled("Suspended", f"{name} is suspended; first: modelops resume modelrelease {name}")
+        for condition in (found.get("status") or {}).get("conditions") or ():
+            if condition["type"] == "Stalled":
+                raise Stalled("Stalled", f"{name} is stalled: {condition['reason']}: {condition['message']}")
         raise Stalled(
             "NotHandled",
             f"the operator has not taken the command within {_TAKEN_WITHIN:.0f} s; is it running? (modelops doctor)",
