@@ -94,6 +94,8 @@ def program() -> Callable[..., "subprocess.Popen[str]"]:
     def start(*arguments: str, **more: Any) -> "subprocess.Popen[str]":
         code = "from modelops.cli.main import main; main()"
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | more
+        # Unbuffered, Python itself loses what a closing pipe did not take, and does not hear of it.
+        pipes["env"] = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
         started.append(subprocess.Popen([sys.executable, "-c", code, *arguments], **pipes))
         return started[-1]
 
