@@ -29,6 +29,7 @@ lint: .venv ## ruff, mypy, the layers
 
 generate: .venv ## Write CRDs, schemas, reference pages and golden Workflows anew
 	@$(BIN)/python -m modelops.api.generate
+	@$(BIN)/python -m modelops.cli.reference
 	@$(BIN)/python -m tests.contract.test_listing
 	@$(BIN)/python -m tests.golden.workflows
 

@@ -1,14 +1,28 @@
-"""The documentation is true: its commands exist, its links lead somewhere, its manifests are valid."""
+"""The documentation is true: its commands exist and run, its links lead somewhere, its manifests are valid."""
 
 import re
 import shlex
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from modelops.adapters.cluster import KubeClient
+from modelops.api import kinds
+from modelops.api.labels import COMMAND, OWNER_KIND, OWNER_NAME, REQUESTED_AT
+from modelops.api.manifest import read
+from modelops.cli import reference
 from modelops.cli.main import cli
+from tests.unit.cli.conftest import Run, client, modelops, namespace, program, put, server
+from tests.unit.cli.objects import NOW, record, revision, serving
+
+__all__ = ["client", "modelops", "namespace", "program", "put", "server"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -70,3 +84,117 @@ def test_every_verb_explains_itself() -> None:
         found = CliRunner().invoke(cli, [name, "--help"])
         assert found.exit_code == 0, name
         assert "Usage:" in found.output
+
+
+def test_reference_of_verbs_is_what_the_program_says() -> None:
+    """`make generate` would change nothing, and no verb lacks its block."""
+    page = (ROOT / reference.PAGE).read_text(encoding="utf-8")
+    assert reference.rendered(page) == page
+    assert {words for words, _ in reference.verbs()} == set(re.findall(r"<!-- begin (.+) -->", page))
+
+
+# Run by tests of their own, with everything they bring up: tests/local/test_loop.py, tests/unit/server.
+ELSEWHERE = ("modelops local up", "modelops local down", "modelops serve", "modelops local prune")
+EXAMPLES = [line for page, line in commands("modelops") if page == "cli.md" and not line.startswith(ELSEWHERE)]
+CODES = {"modelops plan -f examples/digits/v2 --exit-code": 5, "modelops doctor": None, "modelops local status": 1}
+"""Exit codes other than 0; None where the machine decides."""
+
+
+@pytest.fixture
+def example(put: Callable[..., dict[str, Any]], client: KubeClient, namespace: str) -> None:
+    """The digits example as it stands in the middle of a release, one version promoted before another."""
+    status: dict[str, dict[str, Any]] = {
+        "Dataset": {"observedGeneration": 1},
+        "TrainingRun": {"observedGeneration": 1, "modelVersion": "3"},
+        "ModelRelease": serving(
+            "2",
+            record("0", "Aborted"),
+            record("1", "Promoted"),
+            record("2", "Promoted"),
+            aborted=["rev0"],
+            lineage={"commit": "c" * 40, "version": "2", "runId": "r"},
+        ),
+    }
+    for path in sorted((ROOT / "examples" / "digits" / "v1").glob("*.yaml")):
+        for manifest in read(path.read_bytes(), str(path))[0]:
+            kind = next(kind for kind in kinds.KINDS if kind.resource.kind == manifest.obj["kind"])
+            name, spec = manifest.obj["metadata"]["name"], manifest.obj["spec"]
+            put(kind, name, spec, status[kind.resource.kind], labels={"team": "vision"})
+    put(kinds.GITSOURCE, "pricing", {"url": "https://git.example.com/p.git"}, {"observedGeneration": 1})
+    for version in "12":
+        meta = {
+            "name": f"digits-rev{version}",
+            "namespace": namespace,
+            "labels": {OWNER_KIND: "ModelRelease", OWNER_NAME: "digits"},
+        }
+        client.apply(kinds.CONTROLLERREVISION, {"metadata": meta, "revision": 1, "data": {"version": version}})
+
+
+@pytest.fixture
+def taking(client: KubeClient, namespace: str) -> Iterator[None]:
+    """Take every word that an object is given, as the operator does, and do nothing about it."""
+    stopped = threading.Event()
+
+    def run() -> None:
+        while not stopped.wait(0.02):
+            for kind in kinds.KINDS[:4]:
+                for obj in client.list(kind.resource, namespace):
+                    if wanted := _taken(obj):
+                        client.replace_status(kind.resource, {**obj, "status": {**obj["status"], **wanted}})
+                        client.emit(kind.resource, obj, "Taken", "", "Normal")
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    stopped.set()
+    thread.join(20)
+
+
+def _taken(obj: dict[str, Any]) -> dict[str, Any]:
+    notes, status = obj["metadata"].get("annotations") or {}, obj.get("status") or {}
+    found: dict[str, Any] = {}
+    if (asked := notes.get(REQUESTED_AT)) and status.get("lastHandledReconcileAt") != asked:
+        found["lastHandledReconcileAt"] = asked
+    if COMMAND in notes:
+        identifier = re.findall(r'"id":"(\w+)"', notes[COMMAND])[0]
+        if status.get("lastHandledCommand") != identifier:
+            found["lastHandledCommand"] = identifier
+    return found
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_example_runs(
+    line: str,
+    modelops: Run,
+    program: Callable[..., "subprocess.Popen[str]"],
+    example: None,
+    taking: None,
+    client: KubeClient,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Against an API server, with the example's objects; what never ends by itself is ended after its first line."""
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "operator.log").write_text("a line\n")
+    words = shlex.split(line, comments=True)[1:]
+    if words[0] == "local":
+        words += ["--state-dir", str(tmp_path)]
+    if words[:2] in (["release", "promote"], ["release", "abort"], ["release", "pause"], ["release", "unpause"]):
+        found = client.get(kinds.MODELRELEASE.resource, namespace, "digits")
+        assert found is not None
+        found["status"] = {**found["status"], "canary": revision("3"), "stepStartedAt": NOW}
+        client.replace_status(kinds.MODELRELEASE.resource, found)
+    if "-w" in words or ("-f" in words[2:] and words[0] == "local"):
+        running = program(*words)
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=20)
+        assert running.returncode == 130
+        return
+    done = modelops(*words)
+    expected = next((code for start, code in CODES.items() if line.startswith(start)), 0)
+    assert expected is None or done.code == expected, done
+    assert done.out
