@@ -8,7 +8,8 @@ import click
 from tabulate import tabulate
 
 from modelops.api.kinds import EVENT, MODELRELEASE, Kind
-from modelops.cli.target import Target, kind_named, object_named, target_options
+from modelops.cli import show
+from modelops.cli.target import Target, kind_argument, kind_named, name_argument, object_named, target_options
 
 _SAID_ELSEWHERE: Final = {
     "conditions",
@@ -24,15 +25,19 @@ _EVENTS: Final = 20
 
 
 @click.command()
-@click.argument("kind")
-@click.argument("name")
+@kind_argument
+@name_argument()
+@click.option("-o", "--output", type=click.Choice(["json"]), default=None, help="Verdict, object and Events.")
 @target_options
-def describe(target: Target, kind: str, name: str) -> None:
+def describe(target: Target, kind: str, name: str, output: str | None) -> None:
     """Say how the object NAME of KIND stands, and why."""
     found = kind_named(kind)
     obj = object_named(target, found, name)
-    events = target.client.list(EVENT, obj["metadata"].get("namespace") or "default")
-    for line in describe_lines(found, obj, _about(obj, events), datetime.now(UTC)):
+    events = _about(obj, target.client.list(EVENT, obj["metadata"].get("namespace") or "default"))
+    if output:
+        show.dump({"verdict": verdict(obj), "object": obj, "events": events}, output)
+        return
+    for line in describe_lines(found, obj, events, datetime.now(UTC)):
         click.echo(line)
 
 

@@ -7,12 +7,12 @@ import click
 
 from modelops.api.kinds import DATASET, GITSOURCE, MODELRELEASE, TRAININGRUN
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
-from modelops.cli.target import Target, object_named, target_options
+from modelops.cli.target import Target, name_argument, object_named, target_options
 from modelops.errors import Stalled
 
 
 @click.command()
-@click.argument("release")
+@name_argument("release", kind="modelreleases")
 @click.option("-o", "--output", type=click.Choice(["json"]), default=None, help="Output format.")
 @target_options
 def lineage(target: Target, release: str, output: str | None) -> None:
