@@ -13,6 +13,7 @@ import click
 
 from modelops.cli.local_prune import prune_
 from modelops.cli.logs import show_logs
+from modelops.cli.starting import Starting
 from modelops.cli.suggest import Group
 from modelops.cli.target import default_state_dir
 from modelops.errors import Stalled
@@ -48,7 +49,14 @@ def up(repo: str | None, branch: str, path: str, state_dir: Path | None, *, deta
         raise supervisor.already_up(home)
     source = first.source(repo, branch, path) if repo else None
     if not detach:
-        raise click.exceptions.Exit(supervisor.run(home, source, click.echo))
+        with Starting() as screen:
+
+            def say(line: str) -> None:
+                screen.say(line)
+                screen.awaiting(status(home)["parts"])
+
+            code = supervisor.run(home, source, say)
+        raise click.exceptions.Exit(code)
     argv = [sys.executable, "-m", "modelops.localhome.supervisor", "--state-dir", str(home.state)]
     if source is not None:
         argv += ["--repo", source.url, "--branch", branch, "--path", path]
@@ -58,23 +66,26 @@ def up(repo: str | None, branch: str, path: str, state_dir: Path | None, *, deta
         process = children.spawn(argv, env=os.environ, log=log, dies_with_us=False)
     except OSError as error:
         raise layout.unwritable(home.state, error) from error
-    _follow(home, process, log)
+    with Starting() as screen:
+        _follow(home, process, log, screen)
 
 
-def _follow(home: Home, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _follow(home: Home, process: "subprocess.Popen[bytes]", log: Path, screen: Starting) -> None:
     shown = 0
     deadline = time.monotonic() + _UP_LIMIT
     while True:
-        ready = bool(status(home)["ready"])
+        found = status(home)
+        ready = bool(found["ready"])
         ended = process.poll()
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         for line in lines[shown:]:
             if not line.endswith("\n"):
                 break
-            click.echo(line, nl=False)
+            screen.say(line.rstrip("\n"))
             shown += 1
         if ready:
             return
+        screen.awaiting(found["parts"])
         if ended is not None:
             raise Stalled("NotUp", f"the local home did not come up; see {log}")
         if time.monotonic() > deadline:
