@@ -397,6 +397,9 @@ def _refusal(status: int, data: bytes, retry_after: str | None, what: str) -> Mo
         message = f"HTTP {status}"
     if status == _CONFLICT:
         return Conflict("Conflict", f"{what}: {message}")
+    if status == 500 and message.startswith("failed to create typed patch object"):
+        # The server's odd way to say that what was applied does not fit its schema: no retry will help.
+        return Stalled("ApiRefused", f"{what}: {message}")
     if status == 429 or status >= 500:
         after = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdigit() else None
         return Transient("ApiUnavailable", f"{what}: {message}", retry_after=after)

@@ -61,7 +61,9 @@ def examine(paths: Sequence[Path]) -> tuple[list[Manifest], list[Problem]]:
 def _types() -> dict[str, ResourceType]:
     found: dict[str, ResourceType] = {}
     for path in crd_directory().glob("*.yaml"):
-        for resource in from_definition(yaml.safe_load(path.read_text(encoding="utf-8"))):
+        # libyaml's reader is ten times as fast, and this is half of what validate costs.
+        definition = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        for resource in from_definition(definition):
             found[resource.kind] = resource
     return found
 

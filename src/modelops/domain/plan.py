@@ -90,3 +90,5 @@ class Plan:
     """Write the status before acting: for what must be on record before it happens (an attempt)."""
     status_before: Status | None = None
     """Written before acting instead of `status`: what must be on record even if acting fails halfway (an inventory)."""
+    each_by_itself: bool = False
+    """Whether an object that is refused stops no other one from being applied."""

@@ -120,7 +120,13 @@ class Loop(Generic[_O]):
         elif plan.status_before is not None:
             kept = [_spec(condition) for condition in self._status(obj).conditions]
             obj = self._write(obj, plan.status_before, kept or [statuses.reconciling("Progressing", "acting")])
-        act(plan.actions, self._ports)
+        try:
+            act(plan.actions, self._ports, each_by_itself=plan.each_by_itself)
+        except Stalled as error:
+            if not plan.each_by_itself:
+                raise
+            # What is wrong may be mended in git, where no watch looks.
+            raise Stalled(error.reason, error.message, retry_after=plan.requeue_after) from error
         self._write(obj, plan.status, plan.conditions)
         self._emit(obj, plan.events)
         return Outcome(plan.requeue_after)

@@ -88,29 +88,20 @@ def decide_gitsync(seen: Observed) -> Plan:
     events = ()
     if applies or deletes:
         events = (EventSpec("Succeeded", f"{seen.revision}: {len(applies)} applied, {len(deletes)} pruned"),)
-    first = bool(applies or deletes) and set(everything) != set(seen.status.inventory)
-    if first or deletes:
-        return Plan(
-            done,
-            conditions,
-            (*applies, *deletes),
-            events,
-            seen.spec.interval,
-            status_first=False,
-            status_before=new if first else None,
-        )
-    return _plan(seen, done, applies, conditions, events)
+    return _plan(seen, done, (*applies, *deletes), conditions, events, before=new)
 
 
 def _plan(
     seen: Observed,
     new: GitSourceStatus,
-    applies: Sequence[Action],
+    actions: Sequence[Action],
     conditions: tuple[Any, ...],
     events: tuple[EventSpec, ...],
+    before: GitSourceStatus | None = None,
 ) -> Plan:
-    before = new if applies and set(new.inventory) != set(seen.status.inventory) else None
-    return Plan(new, conditions, tuple(applies), events, seen.spec.interval, status_before=before)
+    """Return the plan: what is tried is written down first, and an object that is refused stops no other one."""
+    first = (before or new) if actions else None
+    return Plan(new, conditions, tuple(actions), events, seen.spec.interval, status_before=first, each_by_itself=True)
 
 
 def _broken(seen: Observed, new: GitSourceStatus, applies: Sequence[Action], problems: Sequence[str]) -> Plan:

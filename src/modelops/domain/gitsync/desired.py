@@ -4,11 +4,14 @@ A tenant stays in its namespace: an object of another namespace or of a kind tha
 itself; the others are applied.
 """
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.api.kinds import CONFIGMAP, DATASET, MODELRELEASE, TRAININGRUN, Resource
+from pydantic import ValidationError
+
+from modelops.api.kinds import CONFIGMAP, DATASET, KINDS, MODELRELEASE, TRAININGRUN, Resource
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.manifest import Manifest, Problem
@@ -19,6 +22,7 @@ ALLOWED: Final[Mapping[tuple[str, str], Resource]] = {
     for resource in (DATASET.resource, TRAININGRUN.resource, MODELRELEASE.resource, CONFIGMAP)
 }
 """What a repository may bring. Not ComputePool (the platform team's), not GitSource (it would widen its own reach)."""
+_TOP: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 _ORDER: Final = ("ConfigMap", "Dataset", "TrainingRun", "ModelRelease")
 
 
@@ -66,6 +70,9 @@ def desired(
             reason = f"namespace {meta['namespace']} is not the GitSource's; leave it out or write {namespace}"
             problems.append(manifest.problem(("metadata", "namespace"), reason))
             continue
+        if wrong := list(_against_type(manifest)):
+            problems += wrong
+            continue
         key = (resource.kind, meta["name"])
         if key in wanted:
             reason = f"{manifest.about} stands at {wanted[key].where} too; remove one"
@@ -76,6 +83,23 @@ def desired(
         )
     ordered = sorted(wanted.values(), key=lambda item: (_ORDER.index(item.resource.kind), item.obj["metadata"]["name"]))
     return ordered, problems
+
+
+def _against_type(manifest: Manifest) -> Iterator[Problem]:
+    """Yield what is wrong with an object of ours, as far as its type says; the API server has the last word."""
+    obj = manifest.obj
+    kind = next((kind for kind in KINDS if kind.resource.kind == obj["kind"]), None)
+    if kind is None:
+        return
+    for name in obj:
+        if name not in _TOP:
+            close = difflib.get_close_matches(name, _TOP, n=1)
+            yield manifest.problem((name,), "unknown field" + (f"; did you mean {close[0]}?" if close else ""))
+    try:
+        kind.spec.model_validate(obj.get("spec") or {})
+    except ValidationError as error:
+        for one in error.errors(include_url=False, include_context=False, include_input=False):
+            yield manifest.problem(("spec", *one["loc"]), one["msg"])
 
 
 def _dressed(obj: Mapping[str, Any], resource: Resource, source: str, namespace: str, commit: str) -> dict[str, Any]:
