@@ -98,6 +98,8 @@ def _reverted(target: Target, obj: Mapping[str, Any], *, wanted: bool) -> str:
             f"{delivered['spec'].get('interval', '1m')}: commit suspend: {value}, "
             f"or first run: modelops suspend gitsource {source}"
         )
+    if not wanted:
+        return ""
     return (
         f"GitSource {source} delivers this object; its manifest does not say spec.suspend, so this stays, "
         f"unseen in git: commit suspend: {value} if it is meant to last"

@@ -16,7 +16,7 @@ from modelops.api.v1alpha1.trainingrun import TrainingRunSpec
 from modelops.domain import attempts
 from modelops.domain.training.decide import Data, inputs_of
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.objects import DATASET, NOW, RELEASE, RUN, condition, pinned, revision, serving
+from tests.unit.cli.objects import DATASET, NOW, RELEASE, RUN, condition, pinned, record, revision, serving
 
 Put = Callable[..., dict[str, Any]]
 STEPS = "canary 10 % → analyze 5m → pause for a human → 100 %"
@@ -170,7 +170,21 @@ def test_what_follows_is_said_with_its_reason(
     assert planned(done.out) == expected
 
 
-def test_inputs_that_were_trained_before_are_used_again(modelops: Run, put: Put, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("release", "follows"),
+    [
+        pytest.param(serving("8"), [f"version 7 is released: {STEPS}"], id="an old version is released again"),
+        pytest.param(serving("7"), ["version 7, which serves, is wanted: nothing is released"], id="it serves already"),
+        pytest.param(
+            serving("8", record("7", "RolledBack"), aborted=["rev7"]),
+            ["version 7 is wanted, and was given up before: nothing until modelops release retry"],
+            id="it was given up",
+        ),
+    ],
+)
+def test_inputs_that_were_trained_before_are_used_again(
+    modelops: Run, put: Put, tmp_path: Path, release: dict[str, Any], follows: list[str]
+) -> None:
     """A revert trains nothing: the plan knows the attempt by the operator's own hash."""
     before = {**RUN, "hyperparameters": {"epochs": 80}}
     data = Data(DatasetSpec.model_validate(DATASET), DatasetStatus.model_validate(pinned()).revision)  # type: ignore[arg-type]
@@ -188,10 +202,12 @@ def test_inputs_that_were_trained_before_are_used_again(modelops: Run, put: Put,
     ]
     put(kinds.DATASET, "listings", DATASET, pinned())
     put(kinds.TRAININGRUN, "price", before, {"observedGeneration": 1, "modelVersion": "8", "history": history})
+    put(kinds.MODELRELEASE, "price", RELEASE, release)
     write(tmp_path, manifest("TrainingRun", "price", RUN))
 
     done = modelops("plan", "-f", str(tmp_path), "-o", "json")
 
+    assert planned(done.out)["ModelRelease"] == follows
     assert planned(done.out)["TrainingRun"] == [
         "nothing is trained: version 7 was made of the same inputs and is used again"
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
 from modelops.cli.compare import Field
-from modelops.cli.foresee.training import trains
+from modelops.cli.foresee.training import reused, trains
 from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
@@ -34,8 +34,25 @@ def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: Worl
         return
     yield from _changed_release(before, spec, fields, status, run)
     if run is not None and _will_train(run, world):
-        how = steps_words(spec) if status.stable is not None else "all of the traffic once its servers are ready"
-        yield f"the version that TrainingRun {run['metadata']['name']} registers is released: {how}"
+        yield from _from_run(run, spec, status, world)
+
+
+def _from_run(run: Obj, spec: ModelReleaseSpec, status: ModelReleaseStatus, world: World) -> Iterator[str]:
+    """Yield what happens to the version that a changed run gives."""
+    name = run["metadata"]["name"]
+    how = steps_words(spec) if status.stable is not None else "all of the traffic once its servers are ready"
+    version = reused(world.before.get(("TrainingRun", run["metadata"]["namespace"], name)), run, world)
+    if version is None:
+        yield f"the version that TrainingRun {name} registers is released: {how}"
+        return
+    if status.stable is not None and status.stable.version == version:
+        yield f"version {version}, which serves, is wanted: nothing is released"
+        return
+    given_up = {record.version for record in status.history if record.revision in status.aborted}
+    if version in given_up:
+        yield f"version {version} is wanted, and was given up before: nothing until modelops release retry"
+    else:
+        yield f"version {version} is released: {how}"
 
 
 def _changed_release(

@@ -105,6 +105,17 @@ def _other_recipe(before: Obj, spec: TrainingRunSpec, fields: Sequence[Field], d
         yield f"attempt {status.attempt.id}, which is running, is ended"
 
 
+def reused(before: Obj | None, after: Obj, world: World) -> str | None:
+    """Return the version that a changed run gives without training, because its inputs were trained before."""
+    data = world.after.get(_dataset_of(after))
+    if before is None or data is None or _data_moves(after, world):
+        return None
+    spec, status = TrainingRunSpec.model_validate(after["spec"]), before.get("status") or {}
+    if made_of(TrainingRunSpec.model_validate(before["spec"])) == made_of(spec):
+        return None
+    return _registered(spec, TrainingRunStatus.model_validate(status), data)
+
+
 def _registered(spec: TrainingRunSpec, status: TrainingRunStatus, dataset: Obj) -> str | None:
     """Return the version that the same inputs gave before."""
     revision = DatasetStatus.model_validate(dataset.get("status") or {}).revision
