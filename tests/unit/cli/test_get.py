@@ -21,6 +21,7 @@ from tests.unit.cli.objects import DATASET, RELEASE, RUN, serving
 
 Put = Callable[..., dict[str, Any]]
 Start = Callable[..., "subprocess.Popen[str]"]
+MAIN = "from modelops.cli.main import main; main()"
 
 
 def test_one_kind_is_one_table(modelops: Run, put: Put) -> None:
@@ -142,13 +143,12 @@ def test_plain_terminal_gets_plain_lines(modelops: Run, put: Put, variables: dic
 class Terminal:
     """The program on a real pseudo-terminal."""
 
-    def __init__(self, *arguments: str, **variables: str) -> None:
+    def __init__(self, *arguments: str, program: str = MAIN, **variables: str) -> None:
         self.text = ""
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             os.environ.update({"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"} | variables)
-            code = "from modelops.cli.main import main; main()"
-            os.execv(sys.executable, [sys.executable, "-c", code, *arguments])
+            os.execv(sys.executable, [sys.executable, "-c", program, *arguments])
 
     def wait_for(self, word: str, seconds: float = 30) -> None:
         """Read until the word was shown."""
