@@ -3,7 +3,7 @@ PYTHON ?= python3
 EXAMPLE ?= digits
 BIN := .venv/bin
 
-.PHONY: help setup mlserver demo test e2e lint generate verify figures
+.PHONY: help setup mlserver demo test e2e chaos lint generate verify figures
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -23,6 +23,9 @@ test: .venv ## Unit, golden, API contract and the local loop
 
 e2e: .venv ## What needs a real API server (kube-apiserver and etcd), and the whole chain on the other example
 	@$(BIN)/python -m pytest -m "real_apiserver or e2e" -o addopts="-ra --strict-markers"
+
+chaos: .venv ## kill -9 in every phase of a whole loop (SEEDS=300)
+	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),300)
 
 lint: .venv ## ruff, mypy, the layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

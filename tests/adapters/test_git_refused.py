@@ -175,7 +175,7 @@ def test_a_redirect_is_not_followed(mirrors: GitMirrors, guarded: GitServer) -> 
         pytest.param(
             "Host key verification failed.\r\nfatal: Could not read from remote repository.\n\n"
             "Please make sure you have the correct access rights\nand the repository exists.\n",
-            "Unreachable",
+            "HostKeyUnknown",
             "Host key verification failed.",
             id="unknown host",
         ),

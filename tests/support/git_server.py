@@ -7,6 +7,7 @@ loopback port, with basic authentication if asked for.
 import base64
 import contextlib
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -111,6 +112,9 @@ class GitServer:
     user: str = ""
     password: str = ""
     """Empty: everybody may read."""
+    token: str = ""
+    """Wanted as a bearer token, if given."""
+    tls: bool = False
     hang: threading.Event | None = None
     """While given and unset, no request is answered."""
     status: int = 0
@@ -121,21 +125,29 @@ class GitServer:
 
     def url(self, name: str) -> str:
         """Return the URL of a repository below the root."""
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/{name}"
 
     def admits(self, header: str | None) -> bool:
         """Return whether an Authorization header is the right one."""
+        if self.token:
+            return header == f"Bearer {self.token}"
         wanted = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         return not self.password or header == f"Basic {wanted}"
 
 
 @contextlib.contextmanager
-def serving(root: Path, *, user: str = "", password: str = "") -> Iterator[GitServer]:
-    """Serve the repositories below a directory until the block ends."""
-    server = GitServer(root, user=user, password=password)
+def serving(
+    root: Path, *, user: str = "", password: str = "", token: str = "", certificate: Path | None = None
+) -> Iterator[GitServer]:
+    """Serve the repositories below a directory until the block ends; over TLS with a certificate (and key) in PEM."""
+    server = GitServer(root, user=user, password=password, token=token, tls=certificate is not None)
     handler = type("Handler", (_Handler,), {"told": server})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         http.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            http.socket = context.wrap_socket(http.socket, server_side=True)
         server.port = http.server_address[1]
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -215,3 +227,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+
+def authority(directory: Path) -> tuple[bytes, Path]:
+    """Make a certificate authority, and a certificate of it for 127.0.0.1; return its PEM and the file of the other."""
+    directory.mkdir(parents=True, exist_ok=True)
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+
+    new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    openssl(*new, "-x509", "-days", "2", "-subj", "/CN=team authority", "-keyout", "ca.key", "-out", "ca.crt")
+    openssl(*new, "-subj", "/CN=git", "-keyout", "git.key", "-out", "git.csr")
+    (directory / "names").write_text("subjectAltName = IP:127.0.0.1\n")
+    signed = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
+    openssl("x509", "-req", "-in", "git.csr", *signed, "-out", "git.crt")
+    both = directory / "git.pem"
+    both.write_bytes((directory / "git.crt").read_bytes() + (directory / "git.key").read_bytes())
+    return (directory / "ca.crt").read_bytes(), both

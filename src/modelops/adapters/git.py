@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 import git
 
+from modelops.adapters.git_access import access
 from modelops.errors import ModelopsError, Stalled, Transient
 from modelops.ports import GitBlob, GitRemote
 
@@ -53,12 +53,6 @@ _OPTIONS: Final = (
     "safe.bareRepository=all",
     "safe.directory=*",
 )
-_ASKPASS: Final = """#!/bin/sh
-case "$1" in
-*sername*) printf '%s\\n' "$MODELOPS_ASK_USERNAME" ;;
-*) printf '%s\\n' "$MODELOPS_ASK_PASSWORD" ;;
-esac
-"""
 _AUTH: Final = (
     "authentication failed",
     "could not read username",
@@ -68,6 +62,7 @@ _AUTH: Final = (
     "error: 403",
     "invalid username",
 )
+_UNTRUSTED: Final = ("certificate verification failed", "certificate problem", "certificate verify failed")
 _ABSENT: Final = ("not found", "does not exist", "does not appear to be a git repository", "error: 404")
 _MISSING_REF: Final = ("couldn't find remote ref", "not our ref", "unadvertised object", "no such ref")
 _BROKEN: Final = (
@@ -210,7 +205,7 @@ class GitMirrors:
         mirror = self._opened(path)
         if commit and self._has_commit(mirror, commit):
             return commit
-        with _credentials(remote) as environment:
+        with access(remote) as environment:
             if not commit:
                 tip = self._tip(mirror, remote, wanted, environment)
                 if self._has_commit(mirror, tip):
@@ -330,53 +325,6 @@ def _entries(listing: bytes) -> Iterator[GitBlob | None]:
         yield GitBlob(path, oid, int(size)) if regular else None
 
 
-@contextmanager
-def _credentials(remote: GitRemote) -> Iterator[dict[str, str]]:
-    """Yield the environment that answers for a remote; files live only as long as the call."""
-    secrets = remote.credentials or {}
-    if not secrets:
-        yield {"GIT_ASKPASS": "true", "GIT_SSH_COMMAND": _ssh(None, None)}
-        return
-    with tempfile.TemporaryDirectory(prefix="modelops-git-") as name:
-        directory = Path(name)
-        environment = {}
-        if "identity" in secrets:
-            identity, hosts = directory / "identity", directory / "known_hosts"
-            identity.touch(mode=0o600)
-            identity.write_bytes(secrets["identity"])
-            hosts.write_bytes(secrets.get("known_hosts", b""))
-            environment["GIT_SSH_COMMAND"] = _ssh(identity, hosts)
-        if "password" in secrets:
-            askpass = directory / "askpass"
-            askpass.touch(mode=0o700)
-            askpass.write_text(_ASKPASS)
-            environment |= {
-                "GIT_ASKPASS": str(askpass),
-                "MODELOPS_ASK_USERNAME": secrets.get("username", b"git").decode("utf-8", "replace"),
-                "MODELOPS_ASK_PASSWORD": secrets["password"].decode("utf-8", "replace"),
-            }
-        yield environment
-
-
-def _ssh(identity: Path | None, hosts: Path | None) -> str:
-    words = [
-        "ssh",
-        "-F",
-        "/dev/null",
-        "-o",
-        "BatchMode=yes",
-        "-o",
-        "StrictHostKeyChecking=yes",
-        "-o",
-        "ConnectTimeout=10",
-    ]
-    if identity is not None:
-        words += ["-i", str(identity), "-o", "IdentitiesOnly=yes"]
-    if hosts is not None:
-        words += ["-o", f"UserKnownHostsFile={hosts}"]
-    return " ".join(words)
-
-
 def _is_damage(error: _Failed) -> bool:
     """Return whether it is our mirror that is broken, not the other side."""
     ours = "\n".join(line for line in error.stderr.lower().splitlines() if not line.startswith("remote:"))
@@ -389,6 +337,17 @@ def _translated(remote: GitRemote, error: _Failed) -> ModelopsError:
     where = shown(remote.url)
     if any(sign in text for sign in _MISSING_REF):
         return Stalled("RefNotFound", f"{where} does not have what spec.ref names; correct it")
+    if any(sign in text for sign in _UNTRUSTED):
+        return Transient(
+            "CertificateUntrusted",
+            f"{where}: its certificate is not trusted; put the authority's into the Secret of spec.secretRef as ca.crt",
+        )
+    if "host key verification failed" in text:
+        return Transient(
+            "HostKeyUnknown",
+            f"{where}: Host key verification failed. Put the line of ssh-keyscan, once checked, into the Secret of "
+            "spec.secretRef as known_hosts",
+        )
     if any(sign in text for sign in _AUTH):
         return Transient("AuthenticationFailed", f"{where} refuses the credentials; check spec.secretRef")
     if any(sign in text for sign in _ABSENT):

@@ -17,6 +17,9 @@ _CREDENTIALS = {
     "MODELOPS_GIT_PASSWORD": "password",
     "MODELOPS_GIT_IDENTITY": "identity",
     "MODELOPS_GIT_KNOWN_HOSTS": "known_hosts",
+    "MODELOPS_GIT_BEARER_TOKEN": "bearerToken",
+    "MODELOPS_GIT_CA": "ca.crt",
+    "MODELOPS_GIT_CA_FILE": "caFile",
 }
 
 Fetch = Callable[[], bytes]

@@ -20,6 +20,8 @@ from modelops.steps.context import BadInputError
 READER = "csv/1"
 """Version of what bytes mean; part of the dataset's digest. Raise it when the same bytes would be read differently."""
 MAX_COLUMNS = 5000
+MAX_LINE = 1 << 20
+"""Bytes."""
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _INTEGER = r"[+-]?[0-9]{1,18}"
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
@@ -64,6 +66,7 @@ def read_csv(content: bytes, path: str, schema: dataset.TableSchema) -> RawTable
     content = content.removeprefix(b"\xef\xbb\xbf")
     header = _header(content, path)
     wanted = _wanted(header, path, schema)
+    _check_lines(content, path)
     options = arrow_csv.ConvertOptions(
         column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
     )
@@ -80,6 +83,17 @@ def read_csv(content: bytes, path: str, schema: dataset.TableSchema) -> RawTable
     if table.num_rows == 0:
         raise BadInputError(f"{path}: there is no row below the header; add data")
     return RawTable(pd.DataFrame({name: table.column(name).to_numpy() for name in wanted}, dtype=object))
+
+
+def _check_lines(content: bytes, path: str) -> None:
+    """Refuse a line that no table has, before anybody takes it for a cell; a header may be long."""
+    ends = np.flatnonzero(np.frombuffer(content, dtype=np.uint8) == ord("\n"))
+    lengths = np.diff(ends, append=len(content))
+    if lengths.size and (longest := int(lengths.max())) > MAX_LINE:
+        raise BadInputError(
+            f"{path}: line {int(lengths.argmax()) + 2} has {longest >> 20} MiB, at most {MAX_LINE >> 20} are read; "
+            "is a quote missing?"
+        )
 
 
 def _header(content: bytes, path: str) -> list[str]:
