@@ -1,5 +1,7 @@
 """Observes GitSources: fetches, reads the manifests, looks up the live objects."""
 
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,8 +22,20 @@ _ENDINGS: Final = (".yaml", ".yml", ".json")
 _KUSTOMIZATION: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
+_Read = tuple[list[Wanted], list[Problem], int]
+_KEPT: Final = 256
+
+
 class GitSourceReconciler:
-    """The GitSource's part of the loop."""
+    """The GitSource's part of the loop.
+
+    What a commit holds never changes, so it is read once: a poll without news costs a question to the remote and a
+    comparison with the live objects.
+    """
+
+    def __init__(self) -> None:
+        self._read: OrderedDict[tuple[str, ...], _Read] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def kind(self) -> Kind:
@@ -36,12 +50,10 @@ class GitSourceReconciler:
         remote = GitRemote(spec.url, _secret(spec, meta["namespace"], ports))
         try:
             commit = ports.git.fetch(remote, branch=spec.ref.branch, tag=spec.ref.tag, commit=spec.ref.commit)
-            blobs = ports.git.tree(remote, commit, spec.path)
-            manifests, problems, files = _manifests(remote, blobs, ports)
+            wanted, problems, files = self._at(commit, meta, spec, remote, ports)
         except Stalled as error:
             # What is wrong may be mended in git, where no watch looks.
             raise Stalled(error.reason, error.message, retry_after=spec.interval) from error
-        wanted, refused = desired(manifests, meta["name"], meta["namespace"], commit)
         return Observed(
             name=meta["name"],
             namespace=meta["namespace"],
@@ -49,7 +61,7 @@ class GitSourceReconciler:
             status=current,
             commit=commit,
             wanted=wanted,
-            problems=[*problems, *refused],
+            problems=problems,
             files=files,
             live=_live(wanted, current, meta["namespace"], ports),
             confirmed=(meta.get("annotations") or {}).get(CONFIRM_PRUNE, ""),
@@ -59,6 +71,21 @@ class GitSourceReconciler:
     def decide(self, observed: Observed) -> Plan:
         """Decide."""
         return decide_gitsync(observed)
+
+    def _at(self, commit: str, meta: dict[str, Any], spec: GitSourceSpec, remote: GitRemote, ports: Ports) -> _Read:
+        key = (spec.url, commit, spec.path, meta["namespace"], meta["name"])
+        with self._lock:
+            if key in self._read:
+                self._read.move_to_end(key)
+                return self._read[key]
+        manifests, problems, files = _manifests(remote, ports.git.tree(remote, commit, spec.path), ports)
+        wanted, refused = desired(manifests, meta["name"], meta["namespace"], commit)
+        found = (wanted, [*problems, *refused], files)
+        with self._lock:
+            self._read[key] = found
+            while len(self._read) > _KEPT:
+                self._read.popitem(last=False)
+        return found
 
 
 def _secret(spec: GitSourceSpec, namespace: str, ports: Ports) -> dict[str, bytes] | None:

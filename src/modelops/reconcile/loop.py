@@ -26,6 +26,8 @@ _FIRST_DELAY: Final = 1.0
 _LONGEST_DELAY: Final = 300.0
 
 _O = TypeVar("_O")
+_BEGUN: Final = (statuses.not_ready("Progressing", "acting"), statuses.reconciling("Progressing", "acting"))
+"""Of an object that is acted for before anything was ever said of it."""
 Key = tuple[str | None, str]
 """(namespace, name)."""
 
@@ -119,7 +121,7 @@ class Loop(Generic[_O]):
             obj = self._write(obj, plan.status, plan.conditions)
         elif plan.status_before is not None:
             kept = [_spec(condition) for condition in self._status(obj).conditions]
-            obj = self._write(obj, plan.status_before, kept or [statuses.reconciling("Progressing", "acting")])
+            obj = self._write(obj, plan.status_before, kept or _BEGUN)
         try:
             act(plan.actions, self._ports, each_by_itself=plan.each_by_itself)
         except Stalled as error:
