@@ -262,6 +262,25 @@ def test_each_bad_file_is_told_when_it_is_the_only_one(mess: Mess) -> None:
     assert objects(mess) == before
 
 
+def test_renamed_object_is_replaced_in_one_sync(mess: Mess) -> None:
+    """The new one is applied before the old one is pruned; nothing else is touched."""
+    until(lambda: mess.condition(MODELRELEASE, "good")[0] == "True", 240, str(mess.condition(TRAININGRUN, "good")))
+    for name in ("misspelt", "wrongtype"):
+        (mess.repo / f"deploy/run-{name}.yaml").unlink(missing_ok=True)
+    for name in FILES:
+        (mess.repo / f"deploy/{name}").unlink(missing_ok=True)
+    mess.commit("Without what is broken")
+    until(lambda: mess.condition(GITSOURCE, "mess")[0] == "True", 60, str(mess.condition(GITSOURCE, "mess")))
+    before = objects(mess)
+    path = mess.repo / "deploy/release-norun.yaml"
+    path.write_text(path.read_text().replace("name: norun", "name: renamed"))
+    mess.commit("Another name")
+    until(lambda: mess.client.get(MODELRELEASE.resource, "default", "norun") is None, 30, "the old one is there")
+    names = {(kind, name) for kind, name, _ in objects(mess) - before}
+    assert names == {("ModelRelease", "renamed")}
+    assert {(kind, name) for kind, name, _ in before - objects(mess)} == {("ModelRelease", "norun")}
+
+
 def test_deleted_branch_and_unreachable_remote_touch_nothing(mess: Mess) -> None:
     """The source says which branch, or which remote; every object stays, the release serves on, then all is well."""
     until(lambda: mess.condition(MODELRELEASE, "good")[0] == "True", 240, str(mess.condition(TRAININGRUN, "good")))

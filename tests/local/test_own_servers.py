@@ -4,6 +4,7 @@ All live in one home at once, each under a host name of its own, with customers 
 """
 
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from examples.demo.program import Program
 from examples.demo.traffic import Customers
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import DEPLOYMENT, MODELRELEASE
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE
 from modelops.localhome import parts
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +227,25 @@ def test_servers_that_are_not_ours_start_again_without_mlflow(house: House) -> N
     template = (house.client.get(DEPLOYMENT, "default", name) or {})["spec"]["template"]["spec"]
     assert [entry["name"] for entry in template["initContainers"]] == ["fetch"]
     assert "--model-uri" not in str(template["containers"])
+
+
+def test_release_deleted_in_the_middle_leaves_nothing_behind(house: House) -> None:
+    """Both versions are up and share the traffic; then servers, route and records go, and others serve on."""
+    release = _release("brief", _own(), 600)
+    house.client.apply(MODELRELEASE.resource, release)
+    until(lambda: house.fate("brief", "1").get("outcome") == "Promoted", 60, lambda: house.get("brief"))
+    house.want("brief", "2")
+    until(lambda: house.get("brief").get("weight") == 50, 60, lambda: house.get("brief"))
+    pids = [json.loads(path.read_text())["pid"] for path in (house.state / "processes").glob("default.brief-*.json")]
+    assert len(pids) == 2
+    house.client.delete(MODELRELEASE.resource, "default", "brief")
+    until(lambda: house.client.get(HTTPROUTE, "default", "brief") is None, 30, lambda: "the route is left")
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 40, lambda: f"{pids} run on")
+    for kind in (DEPLOYMENT, SERVICE, CONTROLLERREVISION):
+        left = [obj["metadata"]["name"] for obj in house.client.list(kind, "default")]
+        assert not [name for name in left if name.startswith("brief-")]
+    conditions = {c["type"]: c["status"] for c in house.get("good")["conditions"]}
+    assert conditions["Ready"] == "True"
 
 
 def test_second_release_of_the_same_alias_is_refused(house: House) -> None:

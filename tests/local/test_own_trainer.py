@@ -249,6 +249,7 @@ def test_regression_of_ones_own_is_judged_registered_and_serves(farm: Farm) -> N
     assert farm.ask("harvest", rain=10.0, sun=4.0) == pytest.approx(145, abs=0.5)
     status = farm.run("harvest")
     assert status["lineage"]["codeDigest"].startswith("sha256:")
+    assert status["lineage"]["codeDigest"] in farm.program.must("lineage", "harvest")
     assert all(criterion["passed"] for criterion in status["criteria"])
     assert status["metrics"]["r2_score"] > 0.99
 

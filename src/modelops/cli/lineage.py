@@ -53,6 +53,7 @@ def _lines(target: Target, release: dict[str, Any], traced: dict[str, str]) -> l
             f"git show {traced.get('datasetCommit', '')}:{path} | sha256sum" if path else "",
         ),
         ("contract", traced.get("datasetDigest", ""), "tag modelops.datasetDigest of that run"),
+        ("code", traced.get("codeDigest", ""), "tag modelops.codeDigest of that run"),
         ("data commit", traced.get("datasetCommit", ""), ""),
         ("commit", traced.get("commit", ""), shown),
     ]  # fmt: skip

@@ -79,6 +79,8 @@ def judge(found: dict[str, Any], version: str | None) -> tuple[str, int | None]:
             )
     if stable and stable["version"] == wanted:
         return f"version {wanted}: Promoted", PROMOTED
+    if stable and wanted is not None and status.get("equivalentVersion") == wanted:
+        return f"version {wanted}: the same artifact as version {stable['version']}, which serves", PROMOTED
     ready = conditions.get("Ready", {})
     return (
         f"version {wanted or '?'}: not seen yet ({ready.get('reason', 'no status')}: {ready.get('message', '')})",

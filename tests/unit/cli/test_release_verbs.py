@@ -222,3 +222,12 @@ def test_watched_status_is_drawn_on_a_terminal(modelops: Run, put: Put) -> None:
         assert "version 2: Promoted: because" in screen.text
     finally:
         screen.kill()
+
+
+def test_version_of_the_same_artifact_counts_as_promoted(modelops: Run, put: Put) -> None:
+    """There is nothing to wait for: it serves already, under another number."""
+    put(kinds.MODELRELEASE, "price", RELEASE, {**serving("2"), "equivalentVersion": "3"})
+
+    done = modelops("release", "status", "price", "--version", "3", "--watch", "--timeout", "100ms")
+
+    assert (done.code, done.out) == (0, "version 3: the same artifact as version 2, which serves\n")

@@ -262,6 +262,8 @@ class ReleaseLineage(StatusModel):
     dataset_commit: Annotated[str, Field(max_length=40)] = ""
     content_digest: Annotated[str, Field(max_length=80)] = ""
     dataset_digest: Annotated[str, Field(max_length=80)] = ""
+    code_digest: Annotated[str, Field(max_length=80)] = ""
+    """Of the team's own training code; empty for a builtin trainer."""
     workflow_uid: Annotated[str, Field(max_length=64)] = ""
     run_id: Annotated[str, Field(max_length=64)] = ""
     version: Annotated[str, Field(max_length=32)] = ""

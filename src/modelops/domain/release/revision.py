@@ -54,6 +54,7 @@ def candidate(spec: ModelReleaseSpec, found: Registered, defaults: ServingDefaul
         dataset_commit=tags.get("modelops.datasetCommit", ""),
         content_digest=tags.get("modelops.contentDigest", ""),
         dataset_digest=tags.get("modelops.datasetDigest", ""),
+        code_digest=tags.get("modelops.codeDigest", ""),
         workflow_uid=tags.get("modelops.workflowUid", ""),
         run_id=found.run_id,
         version=found.version,
