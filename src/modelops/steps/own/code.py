@@ -9,7 +9,6 @@ import resource
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
@@ -74,13 +73,16 @@ def run(
 
 def _watch(process: "subprocess.Popen[bytes]", places: Places, max_output: int) -> bool:
     """Wait for its end; True if it had to be ended because it fills the disk."""
-    while process.poll() is None:
-        time.sleep(_LOOK if process.poll() is None else 0)
-        if _size(places.root) > max_output:
-            process.kill()
-            process.wait()
-            return True
-    return False
+    while True:
+        try:
+            process.wait(_LOOK)
+        except subprocess.TimeoutExpired:
+            if _size(places.root) > max_output:
+                process.kill()
+                process.wait()
+                return True
+        else:
+            return False
 
 
 def _size(directory: Path) -> int:
