@@ -136,7 +136,25 @@ class Mess:
 
     def commit(self, message: str) -> None:
         git(self.repo, "add", "-A")
-        git(self.repo, "commit", "-q", "-m", message)
+        git(self.repo, "commit", "-q", "--allow-empty", "-m", message)
+
+    def spoil(self) -> None:
+        """Commit every bad file at once."""
+        for name, (data, hyper, _, _) in RUNS.items():
+            text = RUN.replace("NAME", name).replace("DATA", data).replace("HYPER", hyper)
+            self.write(f"deploy/run-{name}.yaml", text)
+        for name, (text, _) in FILES.items():
+            self.write(f"deploy/{name}", text)
+        self.commit("A mess")
+
+    def mend(self) -> None:
+        """Commit without any file that the source refuses; wait until it is content."""
+        for name in ("misspelt", "wrongtype"):
+            (self.repo / f"deploy/run-{name}.yaml").unlink(missing_ok=True)
+        for name in FILES:
+            (self.repo / f"deploy/{name}").unlink(missing_ok=True)
+        self.commit("Without what is broken")
+        until(lambda: self.condition(GITSOURCE, "mess")[0] == "True", 60, str(self.condition(GITSOURCE, "mess")))
 
     def build(self) -> None:
         for name, (content, _) in {**DATA, "good": (_table(*ROWS), "")}.items():
@@ -153,14 +171,8 @@ class Mess:
         self.write(
             "deploy/release-other.yaml", RELEASE.replace("NAME", "other").replace("MODEL", "y").replace("RUN", "good")
         )
-        for name, (data, hyper, _, _) in RUNS.items():
-            self.write(
-                f"deploy/run-{name}.yaml", RUN.replace("NAME", name).replace("DATA", data).replace("HYPER", hyper)
-            )
-        for name, (text, _) in FILES.items():
-            self.write(f"deploy/{name}", text)
         git(self.repo.parent, "init", "-q", "-b", "main", str(self.repo))
-        self.commit("A mess")
+        self.spoil()
 
     def up(self) -> None:
         self.program.must("local", "up", "--repo", str(self.repo), "--detach", timeout=200)
@@ -226,6 +238,7 @@ def test_dangling_references_of_releases_are_told(mess: Mess) -> None:
 
 def test_bad_files_are_told_by_the_source_and_by_validate(mess: Mess) -> None:
     """Every one with file and line: the first five in the condition, all of them by `modelops validate`."""
+    mess.spoil()
     until(lambda: mess.condition(GITSOURCE, "mess")[1] == "BuildFailed", 60, str(mess.condition(GITSOURCE, "mess")))
     message = mess.condition(GITSOURCE, "mess")[2]
     one_line(message)
@@ -242,11 +255,8 @@ def test_bad_files_are_told_by_the_source_and_by_validate(mess: Mess) -> None:
 def test_each_bad_file_is_told_when_it_is_the_only_one(mess: Mess) -> None:
     """One after another: the condition names the file and what is wrong; then all is well, and nothing was pruned."""
     until(lambda: mess.condition(MODELRELEASE, "good")[0] == "True", 240, str(mess.condition(TRAININGRUN, "good")))
+    mess.mend()
     before = objects(mess)
-    for name in ("misspelt", "wrongtype"):
-        (mess.repo / f"deploy/run-{name}.yaml").unlink()
-    for name in FILES:
-        (mess.repo / f"deploy/{name}").unlink()
     for name, (text, words) in FILES.items():
         mess.write(f"deploy/{name}", text)
         mess.commit(f"With {name}")
@@ -265,12 +275,7 @@ def test_each_bad_file_is_told_when_it_is_the_only_one(mess: Mess) -> None:
 def test_renamed_object_is_replaced_in_one_sync(mess: Mess) -> None:
     """The new one is applied before the old one is pruned; nothing else is touched."""
     until(lambda: mess.condition(MODELRELEASE, "good")[0] == "True", 240, str(mess.condition(TRAININGRUN, "good")))
-    for name in ("misspelt", "wrongtype"):
-        (mess.repo / f"deploy/run-{name}.yaml").unlink(missing_ok=True)
-    for name in FILES:
-        (mess.repo / f"deploy/{name}").unlink(missing_ok=True)
-    mess.commit("Without what is broken")
-    until(lambda: mess.condition(GITSOURCE, "mess")[0] == "True", 60, str(mess.condition(GITSOURCE, "mess")))
+    mess.mend()
     before = objects(mess)
     path = mess.repo / "deploy/release-norun.yaml"
     path.write_text(path.read_text().replace("name: norun", "name: renamed"))
@@ -279,6 +284,9 @@ def test_renamed_object_is_replaced_in_one_sync(mess: Mess) -> None:
     names = {(kind, name) for kind, name, _ in objects(mess) - before}
     assert names == {("ModelRelease", "renamed")}
     assert {(kind, name) for kind, name, _ in before - objects(mess)} == {("ModelRelease", "norun")}
+    path.write_text(path.read_text().replace("name: renamed", "name: norun"))
+    mess.commit("The old name")
+    until(lambda: mess.client.get(MODELRELEASE.resource, "default", "renamed") is None, 30, "the new one is there")
 
 
 def test_deleted_branch_and_unreachable_remote_touch_nothing(mess: Mess) -> None:
