@@ -34,10 +34,25 @@ def directory_digest(files: Mapping[str, bytes]) -> str:
             continue
         content = files[path]
         if path == "MLmodel":
-            described = yaml.safe_load(content)
-            content = canonical_json({key: value for key, value in described.items() if key not in _NAMES_AND_TIMES})
+            content = canonical_json(_described(yaml.safe_load(content)))
         digest.update(canonical_json({"path": path, "sha256": hashlib.sha256(content).hexdigest()}) + b"\n")
     return f"sha256:{digest.hexdigest()}"
+
+
+def _described(mlmodel: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an MLmodel without ids, times, and the places where its artifacts lay when it was saved."""
+    kept = {key: value for key, value in mlmodel.items() if key not in _NAMES_AND_TIMES}
+    flavors = {name: dict(flavor) for name, flavor in (kept.get("flavors") or {}).items()}
+    for flavor in flavors.values():
+        artifacts = flavor.get("artifacts")
+        if isinstance(artifacts, Mapping):
+            flavor["artifacts"] = {
+                name: {key: value for key, value in entry.items() if key != "uri"}
+                if isinstance(entry, Mapping)
+                else entry
+                for name, entry in artifacts.items()
+            }
+    return kept | {"flavors": flavors}
 
 
 def artifact_digest(preparation: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
