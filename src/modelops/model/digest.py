@@ -44,6 +44,8 @@ def _described(mlmodel: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in mlmodel.items() if key not in _NAMES_AND_TIMES}
     flavors = {name: dict(flavor) for name, flavor in (kept.get("flavors") or {}).items()}
     for flavor in flavors.values():
+        # The whole path of the script that defined the model; its content lies beside MLmodel and counts.
+        flavor.pop("model_code_path", None)
         artifacts = flavor.get("artifacts")
         if isinstance(artifacts, Mapping):
             flavor["artifacts"] = {
