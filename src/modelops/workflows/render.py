@@ -86,6 +86,10 @@ _OWN: Final = (
 _UNTRUSTED: Final = frozenset({"code", "predict"})
 """Steps that run a team's own code: no address, no credentials of anything."""
 _NEEDS_GIT: Final = frozenset({"prepare", "inputs"})
+_TOKENS: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where Kubernetes puts a pod's own token, unless something else lies there already."""
+_ARGO: Final = "/var/run/argo"
+"""Where Argo puts the program that starts the main container: who may write there, runs with its credentials."""
 
 
 def prepare_workflow(
@@ -149,6 +153,7 @@ def _workflow(
 ) -> dict[str, Any]:
     labels = {MANAGED_BY: MANAGER, OWNER_KIND: owner.kind, OWNER_NAME: owner.name, ATTEMPT: attempt}
     pool = runtime.pool or ComputePoolSpec()
+    volumes = ("scratch", "nothing") if any(task.init for task in tasks) else ("scratch",)
     pod_labels = labels | ({"kueue.x-k8s.io/queue-name": pool.queue_name} if pool.queue_name else {})
     spec: dict[str, Any] = {
         "entrypoint": "main",
@@ -157,7 +162,7 @@ def _workflow(
         "podGC": {"strategy": "OnWorkflowSuccess"},
         "podMetadata": {"labels": pod_labels},
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "volumes": [{"name": name, "emptyDir": {}} for name in volumes],
         "templates": [
             {"name": "main", "dag": {"tasks": [_dag_task(task, tasks, index) for index, task in enumerate(tasks)]}},
             *(_template(task, step, runtime, secret) for task in tasks),
@@ -232,6 +237,7 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
         },
     }
     if task.init:
+        template["podSpecPatch"] = _walls(task)
         template["initContainers"] = []
         for name in task.init:
             init = {"name": name, **_container(name, step, runtime, secret)}
@@ -241,6 +247,23 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
     if task.inputs:
         template["inputs"] = {"parameters": [{"name": name} for name in task.inputs]}
     return template
+
+
+def _walls(task: _Task) -> str:
+    """Return what keeps untrusted containers from Argo's own files, which it mounts into every container.
+
+    Their template, which names the registry's address, goes too. Nothing in it is a user's.
+    """
+    closed = [
+        {
+            "name": name,
+            "env": [{"name": "ARGO_TEMPLATE", "value": "{}"}],
+            "volumeMounts": [{"$patch": "delete", "mountPath": _ARGO}],
+        }
+        for name in task.init
+        if name in _UNTRUSTED
+    ]
+    return json.dumps({"initContainers": closed})
 
 
 def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
@@ -266,6 +289,8 @@ def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str
             "capabilities": {"drop": ["ALL"]},
         },
     }
+    if name in _UNTRUSTED:
+        container["volumeMounts"].append({"name": "nothing", "mountPath": _TOKENS, "readOnly": True})
     own = bool(step.get("code"))
     if runtime.gpus and name == ("code" if own else "train"):
         pool = runtime.pool or ComputePoolSpec()

@@ -17,7 +17,9 @@ _SPEC: Final = frozenset(
         "shutdown",
     }
 )  # fmt: skip
-_TEMPLATE: Final = frozenset({"name", "container", "initContainers", "inputs", "outputs", "retryStrategy", "metadata"})
+_TEMPLATE: Final = frozenset(
+    {"name", "container", "initContainers", "inputs", "outputs", "retryStrategy", "metadata", "podSpecPatch"}
+)
 _CONTAINER: Final = frozenset(
     {
         "name", "image", "command", "args", "env", "volumeMounts", "terminationMessagePath", "securityContext",
