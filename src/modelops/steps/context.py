@@ -5,6 +5,7 @@ Used by every step and by `main`. The environment is read by `main` alone and ha
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -133,6 +134,20 @@ class Outputs:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
+    def reserve_message(self) -> None:
+        """Take the room that a message needs, so that a step can say that the disk is full when it is."""
+        with suppress(OSError):
+            self.write("message", b"\n" * MAX_MESSAGE)
+
+    def write_message(self, line: str) -> None:
+        """Write the message, in the room that was reserved for it; without room nothing is written."""
+        path = self.path("/tmp/modelops/message")  # noqa: S108
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("r+b" if path.exists() else "wb") as file:
+                file.write(line.encode())
+                file.truncate()
+
     def write_json(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a small JSON document that becomes an output parameter.
 
@@ -198,6 +213,12 @@ def _parse(model: type[T], text: str) -> T:
             f"MODELOPS_STEP: {where}: {first['msg']} ({error.error_count()} problems); "
             "operator and step must be of the same version"
         ) from None
+
+
+def give_up(context: Context, run: Run, error: Exception) -> None:
+    """Say in the run why it ends without a version; another try of the step takes it up again."""
+    context.mlflow.log(run, tags={"modelops.outcome": "Failed", "modelops.message": str(error)})
+    context.mlflow.finish(run, end_time=context.milliseconds, status="FAILED")
 
 
 def training_run(step: TrainingInput, context: Context) -> Run:

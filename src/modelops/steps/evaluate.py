@@ -17,7 +17,7 @@ from modelops.adapters.mlflow_runs import Metric, MlflowRuns, Run
 from modelops.model import tabular
 from modelops.model.digest import artifact_digest
 from modelops.steps import criteria, metrics, parts, plots, report
-from modelops.steps.context import BadInputError, Context, TrainingInput, training_run
+from modelops.steps.context import BadInputError, Context, StepFailedError, TrainingInput, give_up, training_run
 from modelops.steps.own import answers
 from modelops.steps.own.directory import MANIFEST
 from modelops.steps.own.places import Places
@@ -29,8 +29,16 @@ def evaluate(step: TrainingInput, context: Context) -> None:
     Raises:
         BadInputError: the model cannot answer the test part, or is not the one that was trained.
     """
-    mlflow = context.mlflow
     run = training_run(step, context)
+    try:
+        _evaluate(step, context, run)
+    except (BadInputError, StepFailedError) as error:
+        give_up(context, run, error)
+        raise
+
+
+def _evaluate(step: TrainingInput, context: Context, run: Run) -> None:
+    mlflow = context.mlflow
     data = parts.read_parts(mlflow, step.data, ("train", "test"))
     target = step.dataset.target
     if step.code is not None:

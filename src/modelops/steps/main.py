@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,15 +34,20 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     if len(arguments) != 1 or arguments[0] not in (*STEPS, *INIT):
         return _fail(outputs, f"usage: modelops-step {'|'.join((*STEPS, *INIT))}", contexts.BAD_INPUT)
     step = arguments[0]
+    outputs.reserve_message()
     before = Places.of(outputs)
-    if step in INIT and before.failure.exists():
+    if step in INIT and before.failed:
         return 0
     code, message = _attempt(step, outputs, environment)
     if code == 0:
         return 0
     if step in INIT:
+        try:
+            before.fail(code, message)
+        except OSError as error:
+            # Nobody after this one could tell, so this one fails by itself.
+            return _fail(outputs, f"{message} ({error.strerror})", code)
         print(message, file=sys.stderr)  # noqa: T201
-        before.fail(code, message)
         return 0
     return _fail(outputs, message, code)
 
@@ -120,7 +126,7 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
             training = contexts.parse_training(text, workflow)
             assert training.code is not None
             url = training.code.url
-            inputs.bring(training, context, lambda: fetch.open_repository(url, outputs, environment))
+            inputs.bring(training, context, lambda private: fetch.open_repository(url, private, environment))
         case "rows":
             from modelops.steps.own import rows  # noqa: PLC0415
 
@@ -143,8 +149,9 @@ def _fail(outputs: contexts.Outputs, message: str, code: int) -> int:
     line = " ".join(message.split())
     while len(line.encode()) > contexts.MAX_MESSAGE:
         line = line[: len(line) - 8].rstrip() + "…"
-    print(line, file=sys.stderr)  # noqa: T201
-    outputs.write("message", line)
+    with suppress(OSError):  # the log may lie on the disk that is full
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+    outputs.write_message(line)
     return code
 
 

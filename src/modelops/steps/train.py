@@ -9,7 +9,7 @@ from modelops.adapters.mlflow_runs import Metric, Run
 from modelops.model import artifact, fit, training
 from modelops.model.digest import artifact_digest
 from modelops.steps import metrics, parts, plots
-from modelops.steps.context import BadInputError, Context, TrainingInput
+from modelops.steps.context import BadInputError, Context, StepFailedError, TrainingInput, give_up
 from modelops.steps.own import collect
 
 
@@ -32,19 +32,13 @@ def train(step: TrainingInput, context: Context) -> None:
                 collect.collect(step, context, run)
             else:
                 _train(step, context, run)
-        except BadInputError as error:
-            _give_up(context, run, error)
+        except (BadInputError, StepFailedError) as error:
+            give_up(context, run, error)
             raise
         except (fit.FitError, training.DivergedError) as error:
-            _give_up(context, run, error)
+            give_up(context, run, error)
             raise BadInputError(str(error)) from None
     context.outputs.write("run-id", run.run_id)
-
-
-def _give_up(context: Context, run: Run, error: Exception) -> None:
-    """Say in the run why there will be no model."""
-    context.mlflow.log(run, tags={"modelops.outcome": "Failed", "modelops.message": str(error)})
-    context.mlflow.finish(run, end_time=context.milliseconds, status="FAILED")
 
 
 def _train(step: TrainingInput, context: Context, run: Run) -> None:

@@ -3,15 +3,19 @@
 Called by `evaluate`.
 """
 
-from typing import Any
+import io
+from typing import Any, Final
 
 import numpy as np
-from pyarrow import ArrowInvalid, parquet
+from pyarrow import ArrowException, parquet
 
 from modelops.model.tabular import Prediction, category_text
 from modelops.steps import metrics, parts
 from modelops.steps.context import BadInputError, TrainingInput
 from modelops.steps.own.places import Places
+
+MAX_ANSWERS: Final = 1 << 30
+"""Bytes of a model's answers."""
 
 
 def classes_of(step: TrainingInput, data: dict[str, parts.Columns]) -> tuple[str, ...]:
@@ -32,21 +36,15 @@ def scored(places: Places, name: str, step: TrainingInput, data: dict[str, parts
     """
     assert step.code is not None
     where = f"{step.code.path}: the model" if name == "candidate" else "the champion"
-    error, path = places.answers / f"{name}.error", places.answers / f"{name}.parquet"
-    if error.exists():
-        raise BadInputError(f"{where} {error.read_text(encoding='utf-8')}")
-    try:
-        table: dict[str, list[Any]] = parquet.read_table(path).to_pydict()
-    except (ArrowInvalid, OSError) as broken:
-        raise BadInputError(f"{where} left no readable answers: {broken}") from None
+    if (said := places.read(places.answers / f"{name}.error", MAX_ANSWERS)) is not None:
+        raise BadInputError(f"{where} {said.decode('utf-8', 'replace')}")
     classes = classes_of(step, data)
     truth = metrics.truth_of(data["test"][step.dataset.target], classes, category_text)
+    table = _table(places.read(places.answers / f"{name}.parquet", MAX_ANSWERS), len(truth), where)
     column = "label" if classes and "label" in table else "prediction"
     if column not in table:
         raise BadInputError(f"{where} answers {', '.join(table)[:100]}; it must answer a column 'prediction'")
     cells = table[column]
-    if len(cells) != len(truth):
-        raise BadInputError(f"{where} answers {len(cells)} values to {len(truth)} rows; it must answer one per row")
     if not classes:
         return metrics.Scored(truth, Prediction(_numbers(cells, where)), 0)
     index = {label: position for position, label in enumerate(classes)}
@@ -62,6 +60,21 @@ def scored(places: Places, name: str, step: TrainingInput, data: dict[str, parts
         probabilities = np.column_stack([_numbers(table[label], where) for label in named])
     labels = np.array([classes[position] for position in answered], dtype=object)
     return metrics.Scored(truth, Prediction(answered, labels, probabilities), len(classes))
+
+
+def _table(content: bytes | None, rows: int, where: str) -> dict[str, list[Any]]:
+    """Return columns of answers; a file that claims another number of rows is not read at all."""
+    if content is None:
+        raise BadInputError(f"{where} left no answers; train again")
+    try:
+        file = parquet.ParquetFile(io.BytesIO(content))
+        if file.metadata.num_rows != rows:
+            raise BadInputError(
+                f"{where} answers {file.metadata.num_rows} values to {rows} rows; it must answer one per row"
+            )
+        return dict(file.read().to_pydict())
+    except (ArrowException, OSError) as broken:
+        raise BadInputError(f"{where} left no readable answers: {' '.join(str(broken).split())[:200]}") from None
 
 
 def _numbers(cells: list[Any], where: str) -> np.ndarray:

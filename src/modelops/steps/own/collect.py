@@ -7,7 +7,7 @@ import json
 
 from modelops.adapters.mlflow_runs import Metric, Run
 from modelops.steps.context import BadInputError, Context, TrainingInput
-from modelops.steps.own import directory
+from modelops.steps.own import curves, directory
 from modelops.steps.own.places import Places
 
 
@@ -23,7 +23,8 @@ def collect(step: TrainingInput, context: Context, run: Run) -> None:
     places.raise_failure()
     files = directory.read(places.output / "model", where, allow_pickle=step.run.trainer.git.allow_pickle)
     _check_columns(step, directory.check_description(files, where), where)
-    metrics = directory.read_metrics(places.output / "metrics.json", where)
+    digest = directory.digest_of(files, where)
+    metrics = curves.read(places, where)
     for path, content in files.items():
         mlflow.put_artifact(run, f"model/{path}", content)
     mlflow.put_artifact(run, directory.MANIFEST, json.dumps(sorted(files)).encode())
@@ -34,7 +35,7 @@ def collect(step: TrainingInput, context: Context, run: Run) -> None:
         | {"code": where, "codeCommit": step.code.commit},
     )
     # The digest goes last: it says that everything else is there.
-    mlflow.log(run, tags={"modelops.artifactDigest": directory.digest_of(files)})
+    mlflow.log(run, tags={"modelops.artifactDigest": digest})
 
 
 def _check_columns(step: TrainingInput, wanted: list[str], where: str) -> None:

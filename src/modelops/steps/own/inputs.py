@@ -4,17 +4,19 @@ Called by `main` as an init container of train. The test part is never among wha
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 
 from modelops.adapters.mlflow_runs import MlflowRuns
 from modelops.ports import Git, GitRemote, code_digest
-from modelops.steps.context import BadInputError, CodeInput, Context, TrainingInput
+from modelops.steps.context import BadInputError, CodeInput, Context, Outputs, TrainingInput
 from modelops.steps.own.places import Places
 
 MAX_CODE = 64 << 20
 """Bytes of all files of the code."""
-Opened = Callable[[], tuple[Git, GitRemote]]
+Opened = Callable[[Outputs], tuple[Git, GitRemote]]
+"""Opens the repository of the code with its mirror below a root."""
 
 
 def bring(step: TrainingInput, context: Context, opened: Opened) -> None:
@@ -25,9 +27,15 @@ def bring(step: TrainingInput, context: Context, opened: Opened) -> None:
     """
     assert step.code is not None
     places = Places.of(context.outputs)
+    shutil.rmtree(places.root, ignore_errors=True)  # what an earlier try of this container left
     places.input.mkdir(parents=True, exist_ok=True)
     places.output.mkdir(parents=True, exist_ok=True)
-    _bring_code(step.code, places, opened)
+    private = Outputs(context.outputs.path("/tmp/modelops-private"))  # noqa: S108 - below the step's own root
+    try:
+        _bring_code(step.code, places, *opened(private))
+    finally:
+        # The mirror holds the whole repository: the rows of the test part, and what others keep there.
+        shutil.rmtree(private.root, ignore_errors=True)
     for name, content in _parts(context.mlflow, step).items():
         (places.input / f"{name}.parquet").write_bytes(content)
     described: Mapping[str, object] = {
@@ -60,8 +68,7 @@ def entry(code: CodeInput, names: list[str]) -> str:
     raise BadInputError(f"{code.path}: a directory needs a main.py, a file must end in .py; correct trainer.git.path")
 
 
-def _bring_code(code: CodeInput, places: Places, opened: Opened) -> None:
-    git, remote = opened()
+def _bring_code(code: CodeInput, places: Places, git: Git, remote: GitRemote) -> None:
     commit = git.fetch(remote, branch=None, tag=None, commit=code.commit)
     blob = git.blob(remote, commit, code.path)
     blobs = [blob] if blob is not None else list(git.tree(remote, commit, code.path))

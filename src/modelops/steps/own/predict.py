@@ -4,46 +4,49 @@ Called by `main` as an init container of evaluate; each model is loaded by a pro
 modelops.steps.own.predict MODEL ROWS ANSWERS`, which may crash or hang without taking the others with it.
 """
 
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from modelops.steps.own.code import NOT_GIVEN
+from modelops.steps.own import process
 from modelops.steps.own.places import Places
 
-LIMIT: Final = 600.0
-"""Seconds for one model to load and to answer all rows."""
+LIMITS: Final = process.Limits(size=1 << 30, files=10_000, seconds=600)
+"""For one model to load and to answer all rows."""
+_ORDER: Final = ("champion", "candidate")
+"""The new one last: it must not get at what the one that serves answers, nor at its files before it was asked."""
 
 
-def ask(places: Places, environment: Mapping[str, str], *, limit: float = LIMIT) -> None:
-    """Ask every model that was brought; leave its answers, or one line why there are none."""
-    places.answers.mkdir(parents=True, exist_ok=True)
-    given = {name: value for name, value in environment.items() if not name.startswith(NOT_GIVEN)}
-    for model in sorted(places.models.iterdir()):
-        answers = places.answers / f"{model.name}.parquet"
-        error = places.answers / f"{model.name}.error"
-        argv = [sys.executable, "-m", __name__, str(model), str(places.rows), str(answers)]
-        try:
-            done = subprocess.run(
-                argv,
-                env=given,
-                cwd=places.root,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=limit,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            error.write_text(f"has not answered the test rows within {limit:.0f} s", encoding="utf-8")
-            continue
-        sys.stderr.write(done.stderr[-20_000:])
-        if done.returncode:
-            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            said = lines[-1][:400] if lines else "without a word"
-            error.write_text(f"does not load or answer: {said}", encoding="utf-8")
+def ask(places: Places, environment: Mapping[str, str], *, limits: process.Limits = LIMITS) -> None:
+    """Ask every model that was brought; leave its answers, or one line why there are none.
+
+    Raises:
+        StepFailedError: this step was told to end meanwhile.
+    """
+    said: dict[str, str] = {}
+    kept: dict[str, bytes] = {}
+    for name in (name for name in _ORDER if (places.models / name).is_dir()):
+        home = places.root / f"asked-{name}"
+        home.mkdir(parents=True, exist_ok=True)
+        answers = home / "answers.parquet"
+        ended = process.run(
+            [sys.executable, "-m", __name__, str(places.models / name), str(places.rows), str(answers)],
+            env=process.given(environment) | {"HOME": str(home), "TMPDIR": str(home)},
+            cwd=home,
+            watched=places.scratch,
+            limits=limits,
+        )
+        if ended.exceeded:
+            said[name] = f"does not answer the test rows: {ended.exceeded}"
+        elif ended.code:
+            said[name] = f"does not load or answer: {ended.last or f'it ended with {ended.code} without a word'}"
+        elif (content := places.read(answers, limits.size)) is None:
+            said[name] = "left no answers, though it ended well; does it end the process that asks it?"
+        else:
+            kept[name] = content
+    # Only now, when nobody else runs any more, is anything put where it is judged.
+    places.leave_answers(kept, said)
 
 
 def answer(model: Path, rows: Path, answers: Path) -> None:

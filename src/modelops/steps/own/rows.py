@@ -5,6 +5,7 @@ Called by `main` as an init container of evaluate. The target is never among wha
 
 import io
 import json
+import shutil
 
 from pyarrow import parquet
 
@@ -21,6 +22,8 @@ def bring(step: TrainingInput, context: Context) -> None:
         BadInputError: the model was changed since it was trained, or the data is gone.
     """
     mlflow, places = context.mlflow, Places.of(context.outputs)
+    shutil.rmtree(places.root, ignore_errors=True)  # what an earlier try of this container left
+    places.root.mkdir(parents=True)
     run = training_run(step, context)
     _write(mlflow, run, run.tags.get("modelops.artifactDigest", ""), places, "candidate")
     if any(criterion.against == "champion" for criterion in step.run.evaluate.criteria):
@@ -42,11 +45,13 @@ def _write(mlflow: MlflowRuns, run: Run, digest: str, places: Places, name: str)
         raise BadInputError(f"run {run.run_id} has no {directory.MANIFEST}; train again")
     files: dict[str, bytes] = {}
     for path in json.loads(listed):
+        if not directory.stays_inside(str(path)):
+            raise BadInputError(f"run {run.run_id}: {directory.MANIFEST} names {path!r}, which is no file of a model")
         content = mlflow.artifact(run, f"model/{path}")
         if content is None:
             raise BadInputError(f"run {run.run_id} has no model/{path}; train again")
         files[path] = content
-    found = directory.digest_of(files)
+    found = directory.digest_of(files, f"run {run.run_id}")
     if found != digest:
         raise BadInputError(
             f"the model of run {run.run_id} was changed: {found[:20]}… is not {digest[:20]}…; train again"
