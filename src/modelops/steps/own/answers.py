@@ -51,9 +51,7 @@ def scored(places: Places, name: str, step: TrainingInput, data: dict[str, parts
     answered = np.array([index.get(category_text(cell), -1) for cell in cells], dtype=np.int64)
     if (answered < 0).any():
         odd = cells[int(np.flatnonzero(answered < 0)[0])]
-        raise BadInputError(
-            f"{where} answers {str(odd)[:60]!r}, which is none of the classes {', '.join(classes)[:200]}"
-        )
+        raise BadInputError(f"{where} answers {_shown(odd)}, which is none of the classes {', '.join(classes)[:200]}")
     named = [f"probability_{label}" for label in classes]
     probabilities = None
     if all(label in table for label in named):
@@ -77,11 +75,17 @@ def _table(content: bytes | None, rows: int, where: str) -> dict[str, list[Any]]
         raise BadInputError(f"{where} left no readable answers: {' '.join(str(broken).split())[:200]}") from None
 
 
+def _shown(cell: object) -> str:
+    return ascii(cell)[:60]
+
+
 def _numbers(cells: list[Any], where: str) -> np.ndarray:
     try:
         values = np.array([np.nan if cell is None else cell for cell in cells], dtype=np.float64)
     except (TypeError, ValueError):
-        raise BadInputError(f"{where} answers {str(cells[0])[:60]!r}, which is no number") from None
+        values = np.empty((0, 0))
+    if values.ndim != 1:
+        raise BadInputError(f"{where} answers {_shown(cells[0])}, which is no number")
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise BadInputError(

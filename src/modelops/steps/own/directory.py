@@ -20,11 +20,19 @@ from modelops.steps.own.pickles import is_pickle
 MAX_MODEL: Final = 2 << 30
 """Bytes of all files of a model."""
 MAX_FILES: Final = 2000
-MAX_DESCRIPTION: Final = 4 << 20
+MAX_DESCRIPTION: Final = 1 << 20
 """Bytes of an MLmodel; its signature has a line per column."""
 MANIFEST: Final = "model.files.json"
 """Artifact of a run that lists its model's files, because an artifact store may be large and cannot be searched."""
 _NAME: Final = re.compile(r"^[A-Za-z0-9_+=.,@ -]{1,200}$")
+_DEPTH: Final = 32
+_OPENS: Final = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSES: Final = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 _SAVE: Final = "save the model with MLflow's save_model"
 
 
@@ -97,9 +105,8 @@ def check_description(files: dict[str, bytes], where: str) -> list[str]:
     if len(content) > MAX_DESCRIPTION:
         raise BadInputError(f"{where}: model/MLmodel has more than {MAX_DESCRIPTION >> 20} MiB; {_SAVE}")
     try:
-        # An alias is how a small file becomes a large one; MLflow writes none.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content)):
-            raise BadInputError(f"{where}: model/MLmodel holds a YAML alias; {_SAVE}")
+        if not _is_plain(content):
+            raise BadInputError(f"{where}: model/MLmodel holds YAML aliases or is too deep; {_SAVE}")
         described: Any = yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
         raise BadInputError(f"{where}: model/MLmodel is not YAML; {_SAVE}") from None
@@ -113,6 +120,18 @@ def check_description(files: dict[str, bytes], where: str) -> list[str]:
     if not isinstance(flavors, dict) or "python_function" not in flavors:
         raise BadInputError(f"{where}: model/MLmodel has no python_function flavor, by which models are asked; {_SAVE}")
     return names
+
+
+def _is_plain(content: bytes) -> bool:
+    """Return whether YAML is bounded: an alias makes a small file large, and PyYAML takes the square of the depth."""
+    depth = 0
+    for token in yaml.scan(content):
+        if isinstance(token, yaml.AliasToken):
+            return False
+        depth += isinstance(token, _OPENS) - isinstance(token, _CLOSES)
+        if depth > _DEPTH:
+            return False
+    return True
 
 
 def digest_of(files: dict[str, bytes], where: str) -> str:
