@@ -4,6 +4,7 @@ Used by every step and by `main`. The environment is read by `main` alone and ha
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -133,6 +134,17 @@ class Outputs:
         path = self.path(f"/tmp/modelops/{name}")  # noqa: S108  the path is the contract; pods have their own /tmp
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def clear(self) -> None:
+        """Remove what containers before this one left where ours writes; the message's file may be a mount."""
+        directory = self.path("/tmp/modelops")  # noqa: S108
+        if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+            directory.unlink()
+        for path in directory.iterdir() if directory.is_dir() else ():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.is_symlink() or path.name != "message":
+                path.unlink()
 
     def reserve_message(self) -> None:
         """Take the room that a message needs, so that a step can say that the disk is full when it is."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from modelops.adapters.mlflow_runs import Credentials, MlflowRuns
 from modelops.errors import ModelopsError, Stalled
@@ -21,6 +22,8 @@ from modelops.steps.own.places import Places
 STEPS = ("prepare", "train", "evaluate", "register")
 INIT = ("inputs", "code", "rows", "predict")
 """Run before a step in its pod. They never fail: they leave word to the main container, whose end is reported."""
+
+_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 
 def main() -> None:
@@ -34,12 +37,16 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     if len(arguments) != 1 or arguments[0] not in (*STEPS, *INIT):
         return _fail(outputs, f"usage: modelops-step {'|'.join((*STEPS, *INIT))}", contexts.BAD_INPUT)
     step = arguments[0]
+    if step not in INIT:
+        with suppress(OSError):  # what cannot be removed is met again where it is written
+            outputs.clear()
     outputs.reserve_message()
     before = Places.of(outputs)
     if step in INIT and before.failed:
         return 0
     code, message = _attempt(step, outputs, environment)
     if code == 0:
+        outputs.write_message("")
         return 0
     if step in INIT:
         try:
@@ -67,9 +74,9 @@ def _attempt(step: str, outputs: contexts.Outputs, environment: Mapping[str, str
     except MemoryError:
         return 1, f"{step}: out of memory; give the step more"
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _DISK:
             raise
-        return contexts.UNAVAILABLE, f"{step}: {error.filename or 'scratch'}: {error.strerror}; free space"
+        return contexts.UNAVAILABLE, f"{step}: {error.filename or 'scratch'}: {error.strerror}; mend or free the disk"
     except BaseException:
         # A bug: the log needs the traceback, the message file needs one line.
         traceback.print_exc()

@@ -151,7 +151,7 @@ class Attempt(StatusModel):
 
     id: Annotated[str, Field(max_length=32)]
     trigger: Annotated[str, Field(max_length=64)]
-    """Why it was started: Created, DataChanged, SpecChanged, Command, Retry."""
+    """Why it was started: Created, DataChanged, CodeChanged, SpecChanged, Command, WorkflowLost, Reused."""
     inputs_hash: Annotated[str, Field(max_length=80)]
     started_at: AwareDatetime
 

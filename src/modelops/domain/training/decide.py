@@ -316,8 +316,13 @@ def made_of(spec: TrainingRunSpec) -> dict[str, Any]:
 
 def _why(seen: Observed) -> str:
     lineage = seen.status.lineage
-    moved = lineage is not None and seen.data is not None and lineage.dataset_digest != seen.data.revision.digest
-    return "DataChanged" if moved else "SpecChanged"
+    if lineage is None:
+        return "SpecChanged"
+    if seen.data is not None and lineage.dataset_digest != seen.data.revision.digest:
+        return "DataChanged"
+    if seen.code is not None and lineage.code_digest and lineage.code_digest != seen.code.digest:
+        return "CodeChanged"
+    return "SpecChanged"
 
 
 def _registered_before(seen: Observed, inputs: str) -> AttemptRecord | None:

@@ -15,6 +15,7 @@ from modelops.api.labels import MANAGED_BY, MANAGER
 from modelops.errors import ModelopsError
 from modelops.localhome import children
 from modelops.localhome.engine.execution import RECORDS, Execution, processors, scratch_of
+from modelops.localhome.engine.strays import end_strays
 
 _ENDED: Final = frozenset({"Succeeded", "Failed", "Error"})
 
@@ -43,6 +44,7 @@ class EngineController:
         """Run until `stop`; then end every step. An unfinished Workflow goes on with the next engine."""
         for record in (self._state / "processes").glob(f"{RECORDS}*.json"):
             children.end_recorded(record)
+        end_strays(self._state / "scratch")
         self._workflows.start()
         while not self._workflows.wait_synced(1):
             if self._stopping.is_set():

@@ -144,6 +144,7 @@ class Execution:
         environments = [self._environment | self._env(container, {**values, **inputs}) for container in task.containers]
         if not self._slot(deadline):
             return Outcome(None, LATE, {})
+        root = self._scratch / f"{task.name}-{index}"
         try:
             found = Try("Running", stamp())
             self._put(task, index, found)
@@ -151,7 +152,7 @@ class Execution:
                 outcome = run_step(
                     container.argv,
                     env,
-                    root=self._scratch / f"{task.name}-{index}",
+                    root=root,
                     outputs=task.outputs if container is task.containers[-1] else {},
                     message_path=task.message_path,
                     log=self._state / "logs" / f"{self._label}.{task.name}.log",
@@ -162,6 +163,8 @@ class Execution:
                 if outcome.exit_code != 0:
                     break
         finally:
+            # Its outputs were read, its words are in the log; what it wrote may be gigabytes.
+            shutil.rmtree(root, ignore_errors=True)
             self._slots.release()
         found.finished, found.message, found.exit_code = stamp(), outcome.message, outcome.exit_code
         found.outputs = outcome.outputs

@@ -1,5 +1,6 @@
 """One try of one step: a process with a scratch directory of its own as its root, ended as a group."""
 
+import errno
 import threading
 import time
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from modelops.localhome import children
+from modelops.localhome.engine.strays import end_strays
 
 LATE: Final = "Step exceeded its deadline"
 _GRACE: Final = 10.0
@@ -50,17 +52,19 @@ def run_step(
         cancelled: ends it.
         deadline: monotonic time at which it is ended, or None.
     """
-    (root / "tmp" / "modelops").mkdir(parents=True, exist_ok=True)
     children.end_recorded(record)
     try:
+        (root / "tmp" / "modelops").mkdir(parents=True, exist_ok=True)
         process = children.spawn(
             argv, env={**env, "MODELOPS_ROOT": str(root), "TMPDIR": str(root / "tmp")}, log=log, cwd=root
         )
     except (OSError, ValueError) as error:  # a ValueError: a NUL or the like among the words
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return Outcome(None, f"{root}: {getattr(error, 'strerror', error)}; free space there", {})
         return Outcome(None, f"{argv[0]} does not start: {getattr(error, 'strerror', error)}", {})
-    children.record(record, process.pid)
     why = ""
     try:
+        children.record(record, process.pid)
         while process.poll() is None:
             if cancelled.is_set():
                 why = "cancelled"
@@ -71,6 +75,7 @@ def run_step(
             cancelled.wait(0.05)
     finally:
         children.end_group(process.pid, grace_seconds=_GRACE)
+        end_strays(root)
         code = process.poll()
         record.unlink(missing_ok=True)
     if why:
@@ -96,7 +101,9 @@ def _text(root: Path, path: str, limit: int) -> str | None:
 
 def _last_line(log: Path) -> str:
     try:
-        lines = log.read_bytes()[-_MESSAGE_LIMIT:].decode("utf-8", "replace").strip().splitlines()
+        with log.open("rb") as source:
+            source.seek(max(0, log.stat().st_size - _MESSAGE_LIMIT))
+            lines = source.read(_MESSAGE_LIMIT).decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return ""
     return lines[-1] if lines else ""
