@@ -52,11 +52,16 @@ class Bench:
         owner = render.Owner("v1", "ConfigMap", "owner", self.namespace, self.uid)
         runtime = render.Runtime("none", "http://mlflow", timeout=timedelta(seconds=seconds), retries=retries)
         given = (owner, "w", self.attempt.id, self.attempt.inputs_hash, {"text": "{{workflow.name}}"}, runtime)
-        made = render.prepare_workflow(*given, secret) if "prepare" in steps else render.training_workflow(*given)
+        if "prepare" in steps:
+            made = render.prepare_workflow(*given, secret)
+        else:
+            made = render.training_workflow(*given, secret, own="code" in steps)
         for template in made["spec"]["templates"]:
             if "container" in template:
                 template["container"]["command"] = ["sh", "-c", steps[template["name"]]]
                 template["retryStrategy"]["backoff"]["duration"] = backoff
+            for container in template.get("initContainers", ()):
+                container["command"] = ["sh", "-c", steps[container["name"]]]
         made["spec"] |= spec
         assert self.client.create(WORKFLOW, made) is not None
 
@@ -152,6 +157,73 @@ def test_deleting_ends_every_process_of_a_step(bench: Bench) -> None:
 
     until(lambda: all(gone(int(pid)) for pid in bench.noted()))
     until(lambda: not list((bench.machine.state / "scratch").iterdir()))
+
+
+@pytest.mark.parametrize("ending", [RESULT, "exit 64"], ids=["done", "failed"])
+def test_step_that_ended_leaves_no_file(bench: Bench, ending: str) -> None:
+    """Its disk is given back at once, whatever became of it; its words stay in the log."""
+    bench.workflow({"prepare": f"echo words; head -c 9000000 /dev/zero > $TMPDIR/large; {ending}"})
+    bench.end()
+    scratch = bench.machine.state / "scratch"
+    until(lambda: not [path for path in scratch.rglob("*") if path.is_file()])
+    assert (bench.machine.state / "logs" / f"{bench.namespace}.w.prepare.log").read_text() == "words\n"
+
+
+@pytest.mark.parametrize(
+    ("ending", "seconds"),
+    [
+        pytest.param(RESULT, 60, id="that is done"),
+        pytest.param("exit 64", 60, id="that failed"),
+        pytest.param("sleep 80", 1, id="that is late"),
+    ],
+)
+def test_child_that_left_its_session_does_not_outlive_its_step(bench: Bench, ending: str, seconds: float) -> None:
+    """A step is what it started, wherever that went."""
+    bench.workflow({"prepare": f"setsid sleep 79 & echo $! > {bench.ran}; {ending}"}, seconds=seconds)
+    bench.end()
+    assert gone(int(bench.noted()[0]))
+
+
+def test_child_that_left_its_session_does_not_outlive_its_engine(idle: Bench) -> None:
+    """The next engine ends it, before it does anything."""
+    engine = idle.machine.start("engine")
+    idle.workflow({"prepare": f"setsid sleep 79 & echo $! >> {idle.ran}; sleep 80"}, retries=0)
+    until(idle.noted)
+    engine.kill()
+    engine.wait(15)
+    idle.delete()
+    idle.machine.start("engine")
+    until(lambda: gone(int(idle.noted()[0])))
+
+
+OWN = {
+    "inputs": 'echo "$MLFLOW_TRACKING_URI" > $MODELOPS_ROOT/tmp/given',
+    "code": 'read given < $MODELOPS_ROOT/tmp/given; echo "$given/$MLFLOW_TRACKING_URI$MODELOPS_GIT_USERNAME" > '
+    "$MODELOPS_ROOT/tmp/made",
+    "train": f"read made < $MODELOPS_ROOT/tmp/made; printf %s $made > {OUT}/run-id",
+    "rows": f'test "$MODELOPS_RUN_ID" && test ! -e $MODELOPS_ROOT/tmp/made && {RESULT}',
+    "predict": 'test -z "$MODELOPS_RUN_ID$MLFLOW_TRACKING_URI"',
+    "evaluate": f"echo $MODELOPS_RUN_ID > {OUT}/evaluation.json",
+    "register": f"""printf '{{"version":1,"runId":"%s"}}' $MODELOPS_EVALUATION > {OUT}/result.json""",
+}
+
+
+def test_init_containers_share_files_and_no_environment(bench: Bench) -> None:
+    """What inputs brought the code finds, without its address and credentials; another step finds nothing of it."""
+    bench.client.apply(
+        SECRET, {"metadata": {"name": "git", "namespace": bench.namespace}, "stringData": {"username": "u"}}
+    )
+    bench.workflow(OWN, secret="git")
+    assert attempts.parse_result(bench.end().result) == {"version": 1, "runId": "http://mlflow/"}
+
+
+@pytest.mark.parametrize("name", ["inputs", "code", "rows", "predict"])
+def test_init_container_that_dies_fails_its_step(bench: Bench, name: str) -> None:
+    """Those after it do not run."""
+    bench.workflow(OWN | {name: f"{bench.note(name)}; echo is broken; exit 3"})
+    step = "train" if name in ("inputs", "code") else "evaluate"
+    assert bench.end().message == f"{step}: Error (exit code 3): is broken"
+    assert bench.noted() == [name]
 
 
 @pytest.mark.parametrize("script", ["sleep 60", "exit 75"])
