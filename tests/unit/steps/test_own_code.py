@@ -188,17 +188,6 @@ def test_what_is_run_follows_from_the_path(path: str, names: list[str], found: s
         assert entry(source, names) == found
 
 
-def test_digest_of_a_model_is_what_it_does_not_when_it_was_saved() -> None:
-    """Times, ids and MLflow's own additions do not count; every other byte does."""
-    mlmodel = (
-        "run_id: ID\nutc_time_created: ID\nflavors: {python_function: {artifacts: {w: {path: w, uri: /tmp/ID}}}}\n"
-    )
-    files = {"MLmodel": mlmodel.replace("ID", "a").encode(), "weights.json": b"[1]"}
-    again = {"MLmodel": mlmodel.replace("ID", "b").encode(), "weights.json": b"[1]"}
-    assert directory.digest_of(files) == directory.digest_of({**again, "registered_model_meta": b"x"})
-    assert directory.digest_of(files) != directory.digest_of({**files, "weights.json": b"[2]"})
-
-
 @pytest.mark.parametrize(
     "left",
     [

@@ -172,8 +172,11 @@ def test_pickle_is_taken_where_the_run_says_so(tmp_path: Path) -> None:
 
 def test_digest_of_a_model_is_what_it_does_not_when_it_was_saved() -> None:
     """Times, ids and MLflow's own additions do not count; every other byte does."""
-    files = {"MLmodel": b"run_id: a\nutc_time_created: now\nflavors: {}\n", "weights.json": b"[1]"}
-    again = {"MLmodel": b"flavors: {}\nrun_id: b\nutc_time_created: later\n", "weights.json": b"[1]"}
+    mlmodel = (
+        "run_id: ID\nutc_time_created: ID\nflavors: {python_function: {artifacts: {w: {path: w, uri: /tmp/ID}}}}\n"
+    )
+    files = {"MLmodel": mlmodel.replace("ID", "a").encode(), "weights.json": b"[1]"}
+    again = {"MLmodel": mlmodel.replace("ID", "b").encode(), "weights.json": b"[1]"}
     assert directory.digest_of(files, "") == directory.digest_of({**again, "registered_model_meta": b"x"}, "")
     assert directory.digest_of(files, "") != directory.digest_of({**files, "weights.json": b"[2]"}, "")
     with pytest.raises(BadInputError, match="no text or number"):
