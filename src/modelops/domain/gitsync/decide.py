@@ -16,7 +16,7 @@ from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.labels import INPUTS_HASH, PRUNE
 from modelops.api.manifest import Problem
 from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus, InventoryEntry
-from modelops.domain import attempts, status
+from modelops.domain import status
 from modelops.domain.gitsync.desired import ALLOWED, Wanted, says_the_same
 from modelops.domain.plan import Action, ApplyObject, DeleteObject, EventSpec, Plan
 
@@ -54,7 +54,7 @@ class Observed:
 def decide_gitsync(seen: Observed) -> Plan:
     """Return the plan for a GitSource."""
     taken = [item for item in seen.wanted if _belongs_to_another(seen, item)]
-    mine = [item for item in seen.wanted if item not in taken]
+    mine = [item for item in seen.wanted if item not in taken] if taken else list(seen.wanted)
     problems = [str(problem) for problem in seen.problems] + [_taken(seen, item) for item in taken]
     applies = [ApplyObject(item.resource, _stamped(item)) for item in mine if _differs(seen, item)]
     known = {(entry.kind, entry.name): entry for entry in seen.status.inventory}
@@ -162,7 +162,7 @@ def _taken(seen: Observed, item: Wanted) -> str:
 def _stamped(item: Wanted) -> Mapping[str, Any]:
     """Return the object with the hash of what git says, by which a field that git dropped is noticed."""
     meta = dict(item.obj["metadata"])
-    meta["annotations"] = {**meta["annotations"], _MANIFEST_HASH: _hash(item)}
+    meta["annotations"] = {**meta["annotations"], _MANIFEST_HASH: item.hash}
     return {**item.obj, "metadata": meta}
 
 
@@ -171,14 +171,7 @@ def _differs(seen: Observed, item: Wanted) -> bool:
     if live is None:
         return True
     applied = (live["metadata"].get("annotations") or {}).get(_MANIFEST_HASH)
-    return applied != _hash(item) or not says_the_same(live, item.obj)
-
-
-def _hash(item: Wanted) -> str:
-    meta = item.obj["metadata"]
-    said = {key: value for key, value in item.obj.items() if key != "metadata"}
-    annotations = {key: value for key, value in meta["annotations"].items() if not key.endswith("/applied-commit")}
-    return attempts.inputs_hash({**said, "labels": meta["labels"], "annotations": annotations})
+    return applied != item.hash or not says_the_same(live, item)
 
 
 def _stamp(seen: Observed) -> datetime | None:
