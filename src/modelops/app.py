@@ -20,6 +20,7 @@ from modelops.adapters.clock import SystemClock
 from modelops.adapters.cluster import KubeClient
 from modelops.adapters.git import GitMirrors
 from modelops.adapters.mlflow import MlflowRegistry
+from modelops.adapters.mlflow_login import Login
 from modelops.adapters.prometheus import Prometheus
 from modelops.api.kinds import KINDS, Kind
 from modelops.errors import ModelopsError
@@ -53,6 +54,16 @@ def settings_of(config: configuration.Config) -> Settings:
         gateway_figures=config.gateway_figures,
         pool_fallback=config.pool_fallback,
         workflow_service_account=config.workflow_service_account,
+        registry_secret=config.registry_secret,
+    )
+
+
+def login_of(config: configuration.Config) -> Login:
+    """Return the operator's own login to MLflow."""
+    return Login(
+        config.mlflow_tracking_username,
+        config.mlflow_tracking_password.get_secret_value(),
+        config.mlflow_tracking_token.get_secret_value(),
     )
 
 
@@ -61,7 +72,7 @@ def build_ports(config: configuration.Config, cluster: CachedCluster) -> Ports:
     return Ports(
         cluster=cluster,
         git=GitMirrors(config.git_cache_dir, config.allowed_git_schemes),
-        registry=MlflowRegistry(config.mlflow_tracking_uri),
+        registry=MlflowRegistry(config.mlflow_tracking_uri, login=login_of(config)),
         metrics=Prometheus(config.prometheus_url),
         clock=SystemClock(),
         settings=settings_of(config),

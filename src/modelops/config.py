@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -30,6 +30,14 @@ class Config(BaseSettings):
     """Watch this namespace only; by default all."""
     mlflow_tracking_uri: str = "http://mlflow.modelops-system.svc:5000"
     """MLflow, as the operator and its pods reach it."""
+    mlflow_tracking_username: str = ""
+    """The operator's own login to MLflow, if it asks for one; or a token."""
+    mlflow_tracking_password: SecretStr = SecretStr("")
+    """Of that user."""
+    mlflow_tracking_token: SecretStr = SecretStr("")
+    """A bearer token, instead of user and password."""
+    registry_secret: str | None = None
+    """A Secret of this name in each namespace logs steps and our servers in to MLflow: username, password, token."""
     mlflow_public_url: str = ""
     """MLflow, as people reach it; by default the tracking address. Only for links."""
     prometheus_url: str = "http://prometheus.modelops-system.svc:9090"

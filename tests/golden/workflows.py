@@ -38,7 +38,7 @@ def rendered() -> dict[str, dict[str, Any]]:
         "inputsHash": "sha256:" + "0" * 64,
     }
     cpu = Runtime(_IMAGE, _MLFLOW, timeout=timedelta(minutes=10), retries=2)
-    gpu = Runtime(_IMAGE, _MLFLOW, "modelops-workflow", timedelta(hours=2), 2, 1, _POOL)
+    gpu = Runtime(_IMAGE, _MLFLOW, "modelops-workflow", timedelta(hours=2), 2, 1, _POOL, "modelops-registry")
     digest = "sha256:" + "0" * 64
     return {
         "prepare.yaml": prepare_workflow(

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import urllib3
 
+from modelops.adapters.mlflow_login import Login
 from modelops.errors import Stalled, Transient
 from modelops.ports import ModelVersion
 
@@ -24,13 +25,13 @@ class MlflowRegistry:
 
     Args:
         url: the tracking address.
-        token: bearer token, if the server wants one.
+        login: if the server wants one.
         timeout: seconds for one call.
     """
 
-    def __init__(self, url: str, *, token: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, *, login: Login | None = None, timeout: float = 10.0) -> None:
         self._base = url.rstrip("/") + _API
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._headers = (login or Login()).headers()
         self._http = urllib3.PoolManager(
             num_pools=2, maxsize=8, retries=False, timeout=urllib3.Timeout(connect=2.0, read=timeout)
         )

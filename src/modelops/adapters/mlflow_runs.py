@@ -7,7 +7,6 @@ its tags before it is created, and a version by its run.
 It must never follow an address that MLflow answers with: artifacts go through the tracking server only.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import urllib3
-from typing_extensions import override
 
+from modelops.adapters.mlflow_login import Login
 from modelops.errors import Stalled, Transient
 
 _ARTIFACT_SCHEME = "mlflow-artifacts:"
@@ -59,36 +58,14 @@ class Version:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """How to log in to the tracking server; empty for one without a login. Never shown."""
-
-    username: str = ""
-    password: str = ""
-    token: str = ""
-
-    @override
-    def __repr__(self) -> str:
-        return "Credentials(…)"
-
-    def headers(self) -> dict[str, str]:
-        """Return the HTTP headers to send."""
-        if self.token:
-            return {"Authorization": f"Bearer {self.token}"}
-        if self.username:
-            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-            return {"Authorization": f"Basic {pair}"}
-        return {}
-
-
 class MlflowRuns:
     """A client of one tracking server."""
 
-    def __init__(self, tracking_uri: str, credentials: Credentials | None = None) -> None:
+    def __init__(self, tracking_uri: str, login: Login | None = None) -> None:
         if not tracking_uri.startswith(("http://", "https://")):
             raise Stalled("InvalidTrackingUri", "MLFLOW_TRACKING_URI must be the http(s) address of an MLflow server")
         self._base = tracking_uri.rstrip("/")
-        self._headers = {"User-Agent": "modelops", **(credentials or Credentials()).headers()}
+        self._headers = {"User-Agent": "modelops", **(login or Login()).headers()}
         # Only what is safe to send twice is retried here; the rest is for the step's own retry.
         retries = urllib3.Retry(
             total=3,

@@ -24,6 +24,8 @@ class Settings(Model):
     """A pool that stands in for unknown ones (the local home's `local`)."""
     workflow_service_account: str | None = None
     """Service account of the Workflows' pods; by default the namespace's own."""
+    registry_secret: str | None = None
+    """Name of the Secret with MLflow's login in each namespace; None where MLflow asks for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ class ModelReleaseReconciler:
         status = ModelReleaseStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
         settings = ports.settings
-        defaults = ServingDefaults(settings.server_image, settings.mlflow_tracking_uri, settings.mlserver_image)
+        defaults = ServingDefaults(
+            settings.server_image, settings.mlflow_tracking_uri, settings.mlserver_image, settings.registry_secret
+        )
         now = ports.clock.now()
         target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
         return Observed(

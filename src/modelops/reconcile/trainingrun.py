@@ -1,5 +1,6 @@
 """Observes TrainingRuns: the Dataset's pinned revision, the pool, the Workflow of the attempt."""
 
+from dataclasses import replace
 from typing import Any
 
 from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW, Kind
@@ -16,7 +17,6 @@ from modelops.ports import code_digest
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import delivered_by
 from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
-from modelops.workflows.render import Runtime
 
 
 class TrainingRunReconciler:
@@ -45,7 +45,6 @@ class TrainingRunReconciler:
         if current.attempt is not None:
             name = attempts.workflow_name("tr", owner.name, current.attempt)
             workflow = ports.cluster.get(WORKFLOW, owner.namespace, name)
-        base = runtime_of(ports.settings)
         return Observed(
             owner=owner,
             spec=spec,
@@ -55,10 +54,8 @@ class TrainingRunReconciler:
             code=code,
             admission=admission,
             workflow=workflow,
-            runtime=Runtime(
-                base.image,
-                base.mlflow_tracking_uri,
-                base.service_account,
+            runtime=replace(
+                runtime_of(ports.settings),
                 timeout=admission.timeout,
                 retries=admission.retries,
                 gpus=admission.gpus,

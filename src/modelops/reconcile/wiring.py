@@ -23,7 +23,12 @@ def owner_of_object(obj: Mapping[str, Any]) -> Owner:
 
 def runtime_of(settings: Settings) -> Runtime:
     """Return what the configuration says of Workflow pods."""
-    return Runtime(settings.trainer_image, settings.mlflow_tracking_uri, settings.workflow_service_account)
+    return Runtime(
+        settings.trainer_image,
+        settings.mlflow_tracking_uri,
+        settings.workflow_service_account,
+        registry_secret=settings.registry_secret,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from modelops.adapters.mlflow_runs import Credentials, MlflowRuns
+from modelops.adapters.mlflow_login import Login
+from modelops.adapters.mlflow_runs import MlflowRuns
 from modelops.errors import ModelopsError, Stalled
 from modelops.steps import context as contexts
 from modelops.steps.own.places import Places
@@ -99,7 +100,7 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
     context = contexts.Context(
         mlflow=MlflowRuns(
             _required(environment, "MLFLOW_TRACKING_URI"),
-            Credentials(
+            Login(
                 username=environment.get("MLFLOW_TRACKING_USERNAME", ""),
                 password=environment.get("MLFLOW_TRACKING_PASSWORD", ""),
                 token=environment.get("MLFLOW_TRACKING_TOKEN", ""),

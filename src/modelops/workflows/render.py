@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from modelops.api.kinds import WORKFLOW
 from modelops.api.labels import ATTEMPT, INPUTS_HASH, MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
+from modelops.api.secrets import GIT_LOGIN, REGISTRY_LOGIN, from_secret
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
 
 RESULT_PATH: Final = "/tmp/modelops/result.json"  # noqa: S108 - inside the step's own container
@@ -20,15 +21,6 @@ MESSAGE_PATH: Final = "/tmp/modelops/message"  # noqa: S108
 _KEPT: Final = 24 * 3600
 RETRY_EXPRESSION: Final = "lastRetry.status == 'Error' or (lastRetry.exitCode != '64' and lastRetry.exitCode != '0')"
 """Bad input (64) is not tried again; a lost or evicted pod (Error, or killed) is."""
-_GIT_ENV: Final = (
-    ("MODELOPS_GIT_USERNAME", "username"),
-    ("MODELOPS_GIT_PASSWORD", "password"),
-    ("MODELOPS_GIT_IDENTITY", "identity"),
-    ("MODELOPS_GIT_KNOWN_HOSTS", "known_hosts"),
-    ("MODELOPS_GIT_BEARER_TOKEN", "bearerToken"),
-    ("MODELOPS_GIT_CA", "ca.crt"),
-    ("MODELOPS_GIT_CA_FILE", "caFile"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +45,8 @@ class Runtime:
     retries: int = 2
     gpus: int = 0
     pool: ComputePoolSpec | None = None
+    registry_secret: str | None = None
+    """The Secret with MLflow's login in the owner's namespace. Steps that run a team's code do not get it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,12 +266,10 @@ def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str
         env += [
             {"name": "MLFLOW_TRACKING_URI", "value": runtime.mlflow_tracking_uri},
             {"name": "MODELOPS_WORKFLOW_UID", "value": "{{workflow.uid}}"},
+            *from_secret(runtime.registry_secret, REGISTRY_LOGIN),
         ]
-    if secret and name in _NEEDS_GIT:
-        env += [
-            {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
-            for variable, key in _GIT_ENV
-        ]
+    if name in _NEEDS_GIT:
+        env += from_secret(secret, GIT_LOGIN)
     container: dict[str, Any] = {
         "image": runtime.image,
         "command": ["modelops-step", name],

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelops.api.labels import MANAGED_BY, MANAGER, MODEL, OWNER_KIND, OWNER_NAME, RELEASE, REVISION
+from modelops.api.secrets import REGISTRY_LOGIN, from_secret
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ReleaseLineage, RevisionStatus
 
 PORT: Final = 8080
@@ -20,6 +21,13 @@ _DIRECTORY: Final = "MODEL_DIR"
 """Variable that holds where the fetched model lies."""
 _V2: Final[Mapping[str, str]] = {"ready": "/v2/health/ready", "live": "/v2/health/live"}
 _RESTRICTED: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_POD: Final = {
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    # A model server asks Kubernetes nothing.
+    "automountServiceAccountToken": False,
+    "terminationGracePeriodSeconds": 30,
+}
+"""With `_RESTRICTED`, what Kubernetes' restricted Pod Security standard asks for. A team's own template is its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,8 @@ class ServingDefaults:
     image: str
     mlflow_tracking_uri: str
     mlserver_image: str = ""
+    registry_secret: str | None = None
+    """The Secret with MLflow's login in the release's namespace, for our own containers only."""
 
     def image_of(self, runtime: str) -> str:
         """Return the image of a runtime's server."""
@@ -135,11 +145,12 @@ def _ours(spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaul
         case "modelops" | "custom":
             pass
     container = _container(spec, defaults, ["modelops", "serve"], _V2)
+    container["env"] = from_secret(defaults.registry_secret, REGISTRY_LOGIN)
     container["args"] = [
         *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--name", release),
         *("--model-version", revision.version, "--release", release, "--revision", revision.revision),
     ]
-    return {"spec": {"containers": [container], "terminationGracePeriodSeconds": 30}}
+    return {"spec": {"containers": [container], **copy.deepcopy(_POD)}}
 
 
 def _container(
@@ -181,7 +192,11 @@ def _fetched(
             *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--to", f"$({_DIRECTORY})"),
             *("--name", release, "--model-version", revision.version),
         ],
-        "env": [directory, {"name": "MLFLOW_TRACKING_URI", "value": defaults.mlflow_tracking_uri}],
+        "env": [
+            directory,
+            {"name": "MLFLOW_TRACKING_URI", "value": defaults.mlflow_tracking_uri},
+            *from_secret(defaults.registry_secret, REGISTRY_LOGIN),
+        ],
         "volumeMounts": [mount],
         "securityContext": _RESTRICTED,
     }
@@ -194,7 +209,7 @@ def _fetched(
             "initContainers": [init],
             "containers": [container],
             "volumes": [{"name": "models", "emptyDir": {}}],
-            "terminationGracePeriodSeconds": 30,
+            **copy.deepcopy(_POD),
         }
     }
 
