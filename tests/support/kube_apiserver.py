@@ -3,6 +3,7 @@
 `python -m tests.support.kube_apiserver build` builds both into the cache (about 7 minutes on 2 cores).
 """
 
+import json
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 VERSION = "1.34.4"
 ETCD = "3.6.4"
@@ -53,6 +55,17 @@ STAGING = [
     "sample-cli-plugin",
     "sample-controller",
 ]
+
+
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  verbs: [create, update, patch, delete, deletecollection]
+- level: None
+"""
 
 
 def cache() -> Path:
@@ -139,11 +152,16 @@ def _own_address() -> str:
 
 @dataclass(slots=True)
 class KubeApiServer:
-    """etcd and kube-apiserver over one directory."""
+    """etcd and kube-apiserver over one directory.
+
+    With `audited` every write is recorded: who, what, the answer's code and when, in the order of the answers.
+    """
 
     directory: Path
+    audited: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
+    etcd: str = ""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -158,6 +176,7 @@ class KubeApiServer:
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         client, peer, self.port = _free_port(), _free_port(), _free_port()
+        self.etcd = f"http://127.0.0.1:{client}"
         self._run(
             "etcd",
             f"--data-dir={self.directory / 'etcd'}",
@@ -172,9 +191,19 @@ class KubeApiServer:
         tokens.write_text(f"{self.token},admin,admin,system:masters\n")
         key = self.directory / "service-account.key"
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+        self.serve(timeout)
+        return self
+
+    def serve(self, timeout: float = 90) -> None:
+        """Start the API server over a running etcd, at the same address as before.
+
+        Raises:
+            RuntimeError: it did not become ready; the end of its log is in the message.
+        """
+        key, tokens = self.directory / "service-account.key", self.directory / "tokens.csv"
         self._run(
             "kube-apiserver",
-            f"--etcd-servers=http://127.0.0.1:{client}",
+            f"--etcd-servers={self.etcd}",
             f"--secure-port={self.port}",
             "--bind-address=127.0.0.1",
             f"--advertise-address={_own_address()}",
@@ -186,14 +215,38 @@ class KubeApiServer:
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
             "--disable-admission-plugins=ServiceAccount",
+            *self._auditing(),
         )
         self._wait(time.monotonic() + timeout)
-        return self
+
+    def _auditing(self) -> list[str]:
+        if not self.audited:
+            return []
+        policy = self.directory / "audit-policy.yaml"
+        policy.write_text(AUDIT_POLICY)
+        # Blocking: an answer that a client has seen is in the file.
+        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}", "--audit-log-mode=blocking"]
+
+    @property
+    def audit_log(self) -> Path:
+        return self.directory / "audit.log"
+
+    def audit(self) -> list[dict[str, Any]]:
+        """Return every answered write so far, in the order of the answers, as audit.k8s.io/v1 Events."""
+        if not self.audit_log.exists():
+            return []
+        whole = self.audit_log.read_text().rpartition("\n")[0]
+        events = [json.loads(line) for line in whole.splitlines() if line]
+        return [event for event in events if event["stage"] == "ResponseComplete"]
+
+    def stop_serving(self) -> None:
+        """End the API server; etcd keeps what it has."""
+        self._end(self.processes.pop())
 
     def _run(self, program: str, *arguments: str) -> None:
         path = find(program)
         assert path is not None
-        with (self.directory / f"{program}.log").open("wb") as log:
+        with (self.directory / f"{program}.log").open("ab") as log:
             self.processes.append(subprocess.Popen([path, *arguments], stdout=log, stderr=log))
 
     def _wait(self, deadline: float) -> None:
@@ -223,14 +276,18 @@ class KubeApiServer:
     def stop(self) -> None:
         """End both, the server first."""
         for process in reversed(self.processes):
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(10)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait(10)
+            self._end(process)
         self.processes.clear()
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
 
 
 def kubeconfig(url: str, token: str) -> str:
