@@ -6,7 +6,6 @@ a rollback.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +38,7 @@ class Workers:
         loops: by kind name.
         on_outcome: told kind, key, outcome and seconds after every reconcile.
         on_gone: told kind and key when an object does not exist any more.
+        paused: whether nothing runs before `start`: a replica that was not elected watches, but acts on nothing.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Workers:
         *,
         on_outcome: Callable[[Kind, Key, Outcome, float], None] = lambda *_: None,
         on_gone: Callable[[Kind, Key], None] = lambda *_: None,
+        paused: bool = False,
     ) -> None:
         self._loops = loops
         self._on_outcome = on_outcome
@@ -57,11 +58,20 @@ class Workers:
             kind: ThreadPoolExecutor(_THREADS.get(kind, 4), thread_name_prefix=f"reconcile-{kind.lower()}")
             for kind in loops
         }
-        self._log = logging.getLogger(__name__)
+        self._waiting: dict[tuple[str, Key], Kind] | None = {} if paused else None
+
+    def start(self) -> None:
+        """Release workers that were made paused; every object woken meanwhile is looked at. On the event loop."""
+        waiting, self._waiting = self._waiting or {}, None
+        for (_, key), kind in waiting.items():
+            self.wake(kind, key)
 
     def wake(self, kind: Kind, key: Key) -> None:
-        """Have an object looked at soon. Called on the event loop."""
+        """Have an object looked at soon; while paused, remember it. Called on the event loop."""
         slot = (kind.resource.kind, key)
+        if self._waiting is not None:
+            self._waiting[slot] = kind
+            return
         flag = self._flags.get(slot)
         if flag is None:
             flag = self._flags[slot] = asyncio.Event()
