@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -62,6 +62,20 @@ class Config(BaseSettings):
     """A ComputePool that stands in for unknown ones; the local home's `local`."""
     workflow_service_account: str | None = None
     """Service account of Workflow pods."""
+    leader_election: bool = True
+    """Whether a Lease decides which of several operators works. Off for one that is alone by other means."""
+    lease_name: str = "modelops"
+    """Of the Lease; operators that share it share the work."""
+    lease_namespace: str = "modelops-system"
+    """Its namespace; in a pod, the pod's own."""
+    pod_name: str = ""
+    """Who this is, in the Lease; by default the host's name. A random part is added: no two processes share one."""
+    lease_seconds: Annotated[int, Field(ge=1, le=3600)] = 15
+    """How long a leader that fell silent is left alone."""
+    lease_renew_seconds: Annotated[float, Field(gt=0)] = 10
+    """A leader that could not renew the Lease for so long exits; less than lease_seconds."""
+    lease_retry_seconds: Annotated[float, Field(gt=0)] = 2
+    """Between two renewals, and between two looks of those who wait; less than lease_renew_seconds."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Prometheus reads the operator's own figures here, on every address unless `listen` says otherwise."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
@@ -75,6 +89,14 @@ class Config(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("lease_renew_seconds", "lease_retry_seconds")
+    @classmethod
+    def _shorter(cls, value: float, info: ValidationInfo) -> float:
+        longer = "lease_seconds" if info.field_name == "lease_renew_seconds" else "lease_renew_seconds"
+        if longer in info.data and value >= info.data[longer]:
+            raise ValueError(f"{value:g} is not less than {PREFIX}{longer.upper()} ({info.data[longer]:g})")
+        return value
 
 
 def load(environment: Mapping[str, str]) -> Config:

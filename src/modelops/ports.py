@@ -34,16 +34,32 @@ class Cluster(Protocol):
         """Return the objects of a namespace (None: of all) that carry all the labels."""
         ...
 
-    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
-        """Server-side apply with force under the field manager `modelops`; return the result."""
+    def apply(
+        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Server-side apply with force under the field manager `modelops`; return the result.
+
+        Args:
+            resource: of the object.
+            obj: the fields.
+            seen: the object as it was when this was decided; one that has become another since is a Conflict.
+        """
         ...
 
     def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
         """Create; None if the name is taken."""
         ...
 
-    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
-        """Delete with background propagation; absent, or another uid, is success."""
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        seen: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Delete with background propagation; absent, or another uid, is success; `seen` as for an apply."""
         ...
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:

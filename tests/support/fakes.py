@@ -92,9 +92,12 @@ class FakeCluster:
             and (labels or {}).items() <= (obj["metadata"].get("labels") or {}).items()
         ]
 
-    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(
+        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         self._called("apply", resource, obj["metadata"]["name"])
         key = _key(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+        self._require_unchanged(key, seen)
         merged = _merge(self.objects.get(key, {}), obj)
         if merged == self.objects.get(key):
             return copy.deepcopy(merged)
@@ -106,9 +109,18 @@ class FakeCluster:
             return None
         return self._store(resource, obj, keep_status=False)
 
-    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        seen: Mapping[str, Any] | None = None,
+    ) -> None:
         self._called("delete", resource, name)
         key = _key(resource, namespace, name)
+        self._require_unchanged(key, seen)
         found = self.objects.get(key)
         if found is None or (uid is not None and found["metadata"]["uid"] != uid):
             return
@@ -138,6 +150,11 @@ class FakeCluster:
         self.calls.append(call)
         if failure := self.failures.pop(call, None):
             raise failure
+
+    def _require_unchanged(self, key: Key, seen: Mapping[str, Any] | None) -> None:
+        found = self.objects.get(key)
+        if seen is not None and (found is None or _without_status(found) != _without_status(seen)):
+            raise Conflict("Conflict", f"{key[2]}: the object has been modified")
 
     def _touch(self, obj: dict[str, Any]) -> None:
         self._version += 1
@@ -220,6 +237,11 @@ class FakeMetrics:
 
 def _key(resource: Resource, namespace: str | None, name: str) -> Key:
     return resource.plural, (namespace or "default") if resource.namespaced else "", name
+
+
+def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:
+    meta = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+    return {**{name: value for name, value in obj.items() if name != "status"}, "metadata": meta}
 
 
 def _spec_of(obj: Mapping[str, Any]) -> dict[str, Any]:

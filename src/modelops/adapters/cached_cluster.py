@@ -5,14 +5,16 @@ and an older event never replaces it.
 """
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import Resource
 from modelops.errors import Conflict
 
 _Key = tuple[str, str, str]
+_T = TypeVar("_T")
+_OF_EVERY_WRITE: Final = frozenset({"resourceVersion", "managedFields"})
 
 
 class CachedCluster:
@@ -97,18 +99,30 @@ class CachedCluster:
             and wanted <= (obj["metadata"].get("labels") or {}).items()
         ]
 
-    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
+    def apply(
+        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Server-side apply with force."""
-        return self._remember(resource, self._client.apply(resource, obj))
+        return self._over(
+            resource, seen, lambda basis: self._remember(resource, self._client.apply(resource, obj, seen=basis))
+        )
 
     def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
         """Create; None if the name is taken."""
         created = self._client.create(resource, obj)
         return created if created is None else self._remember(resource, created)
 
-    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        seen: Mapping[str, Any] | None = None,
+    ) -> None:
         """Delete with background propagation."""
-        self._client.delete(resource, namespace, name, uid=uid)
+        self._over(resource, seen, lambda basis: self._client.delete(resource, namespace, name, uid=uid, seen=basis))
         self._forget(resource, namespace, name)
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,6 +136,29 @@ class CachedCluster:
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         """Record an Event, best effort."""
         self._client.emit(resource, about, reason, message, type_)
+
+    def _over(
+        self,
+        resource: Resource,
+        seen: Mapping[str, Any] | None,
+        write: Callable[[Mapping[str, Any] | None], _T],
+    ) -> _T:
+        """Write over what was seen. A new status since is no change; anything else is a Conflict, and read anew."""
+        if seen is None:
+            return write(None)
+        where = (seen["metadata"].get("namespace"), seen["metadata"]["name"])
+        held = self.held(resource, *where)
+        try:
+            return write(held if held is not None and _same_but_status(held, seen) else seen)
+        except Conflict:
+            found = self._client.get(resource, *where)
+            if found is None:
+                self._forget(resource, *where)
+                raise
+            self._remember(resource, found)
+            if not _same_but_status(found, seen):
+                raise
+            return write(found)
 
     def _forget(self, resource: Resource, namespace: str | None, name: str) -> None:
         with self._lock:
@@ -148,3 +185,14 @@ def _key(resource: Resource, obj: Mapping[str, Any]) -> _Key:
 def _version(obj: Mapping[str, Any]) -> int:
     text = obj["metadata"].get("resourceVersion", "0")
     return int(text) if str(text).isdigit() else 0
+
+
+def _same_but_status(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Return whether nobody has changed anything between the two but the status."""
+    return left is right or _without_status(left) == _without_status(right)
+
+
+def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:
+    meta = {key: value for key, value in obj["metadata"].items() if key not in _OF_EVERY_WRITE}
+    rest = {key: value for key, value in obj.items() if key not in {"apiVersion", "kind", "metadata", "status"}}
+    return {**rest, "metadata": meta}

@@ -6,6 +6,7 @@ Typed client models cost tens of milliseconds and megabytes per list; dictionari
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,6 +17,7 @@ from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
 from modelops.adapters import kubeconfig
+from modelops.adapters.fence import Fence
 from modelops.api.kinds import EVENT, Resource
 from modelops.api.labels import MANAGER
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient
@@ -35,17 +37,32 @@ class KubeClient:
         pool: where connections come from (holds certificates).
         headers: sent with every request (holds the token; never logged).
         namespace: the namespace of the context.
+        fence: passed by every write; None where there is no other writer.
     """
 
-    def __init__(self, host: str, pool: urllib3.PoolManager, headers: Mapping[str, str], namespace: str) -> None:
+    def __init__(
+        self,
+        host: str,
+        pool: urllib3.PoolManager,
+        headers: Mapping[str, str],
+        namespace: str,
+        fence: Fence | None = None,
+    ) -> None:
         self._host = host.rstrip("/")
         self._pool = pool
         self._headers = dict(headers)
         self.namespace = namespace
+        self._fence = fence
 
     @classmethod
     def from_kubeconfig(
-        cls, path: str | None = None, *, context: str | None = None, deadline: urllib3.Timeout = _DEADLINE
+        cls,
+        path: str | None = None,
+        *,
+        context: str | None = None,
+        deadline: urllib3.Timeout = _DEADLINE,
+        agent: str = MANAGER,
+        fence: Fence | None = None,
     ) -> Self:
         """Connect by a kubeconfig; without a path by $KUBECONFIG, ~/.kube/config, or from inside a pod.
 
@@ -53,6 +70,8 @@ class KubeClient:
             path: of one file.
             context: its name; by default the current one.
             deadline: of every call but a watch.
+            agent: User-Agent, by which the API server's audit log tells clients apart.
+            fence: passed by every write.
 
         Raises:
             Stalled: there is no usable configuration.
@@ -64,11 +83,13 @@ class KubeClient:
                 https |= {"server_hostname": found.server_name, "assert_hostname": found.server_name}
             pool = urllib3.PoolManager(num_pools=4, maxsize=16, block=False, retries=False, timeout=deadline, **https)
             token = {"Authorization": f"Bearer {found.token}"} if found.token else {}
-            return cls(found.host, pool, token | {"User-Agent": "modelops"}, found.namespace)
-        return cls._by_the_kubernetes_package(path, context, deadline)
+            return cls(found.host, pool, token | {"User-Agent": agent}, found.namespace, fence)
+        return cls._by_the_kubernetes_package(path, context, deadline, agent, fence)
 
     @classmethod
-    def _by_the_kubernetes_package(cls, path: str | None, context: str | None, deadline: urllib3.Timeout) -> Self:
+    def _by_the_kubernetes_package(
+        cls, path: str | None, context: str | None, deadline: urllib3.Timeout, agent: str, fence: Fence | None
+    ) -> Self:
         from kubernetes import client, config  # noqa: PLC0415 - 50 MiB and half a second; only who needs it pays
         from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
 
@@ -102,7 +123,7 @@ class KubeClient:
         )
         token = settings.get_api_key_with_prefix("authorization") or settings.get_api_key_with_prefix("BearerToken")
         headers = {"Authorization": token} if token else {}
-        return cls(settings.host, pool, headers | {"User-Agent": "modelops"}, namespace)
+        return cls(settings.host, pool, headers | {"User-Agent": agent}, namespace, fence)
 
     # --- one request -------------------------------------------------------------------------------------------
 
@@ -119,15 +140,20 @@ class KubeClient:
         """Send one request and decode the answer; 404 is None.
 
         Raises:
-            Conflict: 409. Transient: unreachable, timeout, 429 or 5xx. Stalled: any other refusal.
+            Conflict: 409. Transient: unreachable, timeout, 429 or 5xx, or the fence (NotLeader). Stalled: any other
+                refusal.
         """
         headers = self._headers | {"Accept": accept}
-        data = None
+        data: bytes | Iterator[bytes] | None = None
         if body is not None:
-            headers["Content-Type"] = content_type
             data = json.dumps(body, separators=(",", ":")).encode()
+            headers |= {"Content-Type": content_type, "Content-Length": str(len(data))}
+        fence = None if method == "GET" else self._fence
+        if fence is not None and isinstance(data, bytes):
+            data = fence.guarded(data)
         try:
-            response = self._pool.request(method, self._host + path, body=data, headers=headers)
+            with fence.passing() if fence is not None else nullcontext():
+                response = self._pool.request(method, self._host + path, body=data, headers=headers)
         except SSLError as error:
             raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
         except (PoolTimeout, MaxRetryError, HTTPError) as error:
@@ -215,8 +241,18 @@ class KubeClient:
         seconds: int,
         *,
         selector: str = "",
+        name: str = "",
     ) -> Iterator[dict[str, Any]]:
-        """Yield watch events after a resourceVersion until the server ends the watch; a selector replaces labels.
+        """Yield watch events after a resourceVersion until the server ends the watch.
+
+        Args:
+            resource: what.
+            namespace: where; None everywhere.
+            labels: only objects that carry all of these.
+            version: where to begin; empty tells what there is first.
+            seconds: after which the server ends it.
+            selector: instead of labels, a label selector as kubectl's -l.
+            name: only the object of this name.
 
         Raises:
             Transient: the connection broke, or no byte came for longer than the watch may last.
@@ -229,6 +265,8 @@ class KubeClient:
         }
         if labels or selector:
             query["labelSelector"] = selector or ",".join(f"{key}={value}" for key, value in (labels or {}).items())
+        if name:
+            query["fieldSelector"] = f"metadata.name={name}"
         url = self._host + path_of(resource, namespace) + "?" + urlencode(query)
         try:
             response = self._pool.request(
@@ -251,11 +289,16 @@ class KubeClient:
 
     # --- writes ------------------------------------------------------------------------------------------------
 
-    def apply(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
-        """Server-side apply with force under the field manager `modelops`."""
+    def apply(
+        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Server-side apply with force under the field manager `modelops`, over exactly what was seen if given."""
         meta = obj["metadata"]
         path = path_of(resource, meta.get("namespace"), meta["name"])
         body = {"apiVersion": resource.api_version, "kind": resource.kind} | dict(obj)
+        if seen is not None:
+            # The uid too: without it, what is gone by now would be made anew.
+            body["metadata"] = {**meta, **{key: seen["metadata"][key] for key in ("uid", "resourceVersion")}}
         return self._must(
             self.request(
                 "PATCH",
@@ -299,16 +342,27 @@ class KubeClient:
             return None
         return self._must(created, resource, str(meta.get("name", "")))
 
-    def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
-        """Delete with background propagation; absent, or another uid, is success."""
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        seen: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Delete with background propagation; absent, or another uid, is success; exactly what was seen if given."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
+        if seen is not None:
+            options["preconditions"] = {key: seen["metadata"][key] for key in ("uid", "resourceVersion")}
         try:
             path = path_of(resource, namespace, name)
             self.request("DELETE", path, body=options, what=f"{resource.kind} {name}")
         except Conflict:
-            return
+            if seen is not None:
+                raise
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Put `/status`, guarded by the object's resourceVersion."""

@@ -5,12 +5,14 @@ names the version or the alias it wants.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import urllib3
 
+from modelops.adapters.fence import Fence
 from modelops.adapters.mlflow_login import Login
 from modelops.errors import Stalled, Transient
 from modelops.ports import ModelVersion
@@ -27,10 +29,14 @@ class MlflowRegistry:
         url: the tracking address.
         login: if the server wants one.
         timeout: seconds for one call.
+        fence: passed by every write; None where there is no other writer.
     """
 
-    def __init__(self, url: str, *, login: Login | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self, url: str, *, login: Login | None = None, timeout: float = 10.0, fence: Fence | None = None
+    ) -> None:
         self._base = url.rstrip("/") + _API
+        self._fence = fence
         self._headers = (login or Login()).headers()
         self._http = urllib3.PoolManager(
             num_pools=2, maxsize=8, retries=False, timeout=urllib3.Timeout(connect=2.0, read=timeout)
@@ -55,8 +61,14 @@ class MlflowRegistry:
 
     def _call(self, method: str, path: str, body: bytes | None) -> Mapping[str, Any] | None:
         headers = {**self._headers, "Content-Type": "application/json"}
+        data: bytes | Iterator[bytes] | None = body
+        fence = self._fence if body is not None else None
+        if body is not None and fence is not None:
+            headers["Content-Length"] = str(len(body))
+            data = fence.guarded(body)
         try:
-            answer = self._http.request(method, f"{self._base}/{path}", body=body, headers=headers)
+            with fence.passing() if fence is not None else nullcontext():
+                answer = self._http.request(method, f"{self._base}/{path}", body=data, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             raise Transient("RegistryUnreachable", f"MLflow does not answer: {type(error).__name__}") from error
         try:

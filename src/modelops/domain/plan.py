@@ -22,6 +22,8 @@ class ApplyObject:
 
     resource: Resource
     obj: Obj
+    seen: Obj | None = None
+    """The object that was decided about, if there was one: a change since, of more than its status, is a Conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class DeleteObject:
     name: str
     uid: str | None = None
     """Delete only this incarnation."""
+    seen: Obj | None = None
+    """The object that was decided about, as for an apply; None where its name is never used again."""
 
 
 @dataclass(frozen=True, slots=True)

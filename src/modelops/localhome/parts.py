@@ -159,6 +159,8 @@ def _operator(state: Path, ports: Mapping[str, int], url: Mapping[str, str]) -> 
         "ALLOWED_GIT_SCHEMES": "https,ssh,http,file",
         "GIT_CACHE_DIR": str(state / "git"),
         "POOL_FALLBACK": "local",
+        # One operator, recorded with its process id: there is nobody to be elected against.
+        "LEADER_ELECTION": "false",
         "METRICS_PORT": str(ports["metrics"]),
         "HEALTH_PORT": str(ports["health"]),
         "LISTEN": "127.0.0.1",

@@ -31,17 +31,17 @@ def act(actions: Iterable[Action], ports: Ports, *, each_by_itself: bool = False
         if refused and not isinstance(action, ApplyObject):
             break
         match action:
-            case ApplyObject(resource=resource, obj=obj):
+            case ApplyObject(resource=resource, obj=obj, seen=seen):
                 try:
-                    ports.cluster.apply(resource, obj)
+                    ports.cluster.apply(resource, obj, seen=seen)
                 except Stalled as error:
                     if not each_by_itself:
                         raise
                     refused.append(error.message)
             case CreateObject(resource=resource, obj=obj):
                 ports.cluster.create(resource, obj)
-            case DeleteObject(resource=resource, namespace=namespace, name=name, uid=uid):
-                ports.cluster.delete(resource, namespace, name, uid=uid)
+            case DeleteObject(resource=resource, namespace=namespace, name=name, uid=uid, seen=seen):
+                ports.cluster.delete(resource, namespace, name, uid=uid, seen=seen)
             case SetAlias(model=model, alias=alias, version=version):
                 ports.registry.set_alias(model, alias, version)
             case _:

@@ -82,7 +82,8 @@ class Workers:
         return len(self._tasks)
 
     async def stop(self) -> None:
-        """End every task; a reconcile that runs is finished first."""
+        """End every task; a reconcile that runs is finished first, and nothing that is woken later runs."""
+        self._waiting = {}
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

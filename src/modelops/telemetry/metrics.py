@@ -31,6 +31,7 @@ class OperatorMetrics:
         self._errors = Counter(
             "modelops_reconcile_errors_total", "Reconciles that failed.", ["kind", "reason"], registry=registry
         )
+        self._leader = Gauge("modelops_leader", "1 if this operator works, 0 if it stands by.", registry=registry)
         named = ["kind", "namespace", "name"]
         self._condition = Gauge(
             "modelops_condition", "1 for the status that a condition has.", [*named, "type", "status"],
@@ -48,6 +49,10 @@ class OperatorMetrics:
             "modelops_analysis_verdict", "1 for the last verdict.", [*metric, "verdict"], registry=registry
         )
         self._gauges = (self._condition, self._weight, self._step, self._value, self._samples, self._verdict)
+
+    def leads(self) -> None:
+        """Say that this operator works; one that ceases to ends."""
+        self._leader.set(1)
 
     def reconciled(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
         """Count one reconcile."""

@@ -49,13 +49,13 @@ class Refusing:
     def __init__(self, error: type[Stalled] | type[Transient]) -> None:
         self.error, self.applied, self.deleted = error, [], []  # type: ignore[var-annotated]
 
-    def apply(self, resource: Resource, obj: Any) -> None:
+    def apply(self, resource: Resource, obj: Any, *, seen: object) -> None:
         name = obj["metadata"]["name"]
         if name.startswith("bad"):
             raise self.error("ApiRefused", f"{resource.kind} {name}: no")
         self.applied.append(name)
 
-    def delete(self, _: Resource, __: str | None, name: str, *, uid: str | None) -> None:
+    def delete(self, _: Resource, __: str | None, name: str, *, uid: str | None, seen: object) -> None:
         self.deleted.append((name, uid))
 
 

@@ -56,7 +56,7 @@ def decide_gitsync(seen: Observed) -> Plan:
     taken = [item for item in seen.wanted if _belongs_to_another(seen, item)]
     mine = [item for item in seen.wanted if item not in taken] if taken else list(seen.wanted)
     problems = [str(problem) for problem in seen.problems] + [_taken(seen, item) for item in taken]
-    applies = [ApplyObject(item.resource, _stamped(item)) for item in mine if _differs(seen, item)]
+    applies = [ApplyObject(item.resource, _stamped(item), _live(seen, item)) for item in mine if _differs(seen, item)]
     known = {(entry.kind, entry.name): entry for entry in seen.status.inventory}
     wanted = {(item.resource.kind, item.obj["metadata"]["name"]): item.entry for item in mine}
     dropped = [entry for key, entry in known.items() if key not in wanted]
@@ -143,12 +143,16 @@ def _deletes(seen: Observed, dropped: Sequence[InventoryEntry]) -> list[DeleteOb
         meta = live["metadata"]
         ours = (meta.get("labels") or {}).get(GITSOURCE_LABEL) == seen.name
         if ours and (meta.get("annotations") or {}).get(PRUNE) != "disabled":
-            actions.append(DeleteObject(resource, seen.namespace, entry.name, meta.get("uid")))
+            actions.append(DeleteObject(resource, seen.namespace, entry.name, meta.get("uid"), live))
     return actions
 
 
+def _live(seen: Observed, item: Wanted) -> Mapping[str, Any] | None:
+    return seen.live.get((item.resource.kind, item.obj["metadata"]["name"]))
+
+
 def _belongs_to_another(seen: Observed, item: Wanted) -> bool:
-    live = seen.live.get((item.resource.kind, item.obj["metadata"]["name"]))
+    live = _live(seen, item)
     owner = ((live or {}).get("metadata", {}).get("labels") or {}).get(GITSOURCE_LABEL)
     return owner is not None and owner != seen.name
 
@@ -167,7 +171,7 @@ def _stamped(item: Wanted) -> Mapping[str, Any]:
 
 
 def _differs(seen: Observed, item: Wanted) -> bool:
-    live = seen.live.get((item.resource.kind, item.obj["metadata"]["name"]))
+    live = _live(seen, item)
     if live is None:
         return True
     applied = (live["metadata"].get("annotations") or {}).get(_MANIFEST_HASH)

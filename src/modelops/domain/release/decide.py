@@ -291,7 +291,8 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
         for resource, existing in ((DEPLOYMENT, seen.deployments), (SERVICE, seen.services)):
             if name in existing:
                 uid = existing[name]["metadata"].get("uid")
-                actions.append(DeleteObject(resource, seen.owner.namespace, name, uid))
+                # Undo may bring the revision back under the same names.
+                actions.append(DeleteObject(resource, seen.owner.namespace, name, uid, existing[name]))
     actions += _forget(seen, status)
     return replace(turn, actions=tuple(actions)).with_status(retiring=(), retiring_since=None)
 
@@ -302,7 +303,7 @@ def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
     known |= {one.revision for one in (status.stable, status.canary) if one is not None}
     names = {seen.name_of(revision) for revision in known}
     return [
-        DeleteObject(CONTROLLERREVISION, seen.owner.namespace, name, record["metadata"].get("uid"))
+        DeleteObject(CONTROLLERREVISION, seen.owner.namespace, name, record["metadata"].get("uid"), record)
         for name, record in seen.records.items()
         if name not in names
     ]

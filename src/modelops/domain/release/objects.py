@@ -4,7 +4,7 @@ Pure. `covers` says whether what exists already is as wanted, so that nothing is
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, SERVICE
@@ -140,11 +140,12 @@ def route_object(
 
 
 def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action, ...]:
-    """Return the apply, unless what exists is as wanted. Route rules are compared whole: they are one owner's."""
-    if found is None or not covers(found, {key: value for key, value in wanted.obj.items() if key != "metadata"}):
+    """Return the apply over what exists, unless it is as wanted. Route rules are compared whole: one owner's."""
+    if found is None:
         return (wanted,)
-    labels = wanted.obj["metadata"]["labels"]
-    return () if covers(found["metadata"].get("labels") or {}, labels) else (wanted,)
+    same = covers(found, {key: value for key, value in wanted.obj.items() if key != "metadata"})
+    labelled = covers(found["metadata"].get("labels") or {}, wanted.obj["metadata"]["labels"])
+    return () if same and labelled else (replace(wanted, seen=found),)
 
 
 def confirmed(route: Mapping[str, Any] | None) -> bool:
