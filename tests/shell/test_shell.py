@@ -2,12 +2,20 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import COMPUTEPOOL, DEPLOYMENT, GITSOURCE
 from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
+from modelops.shell.registry import CHILDREN, watched
 from tests.shell.conftest import Shell, a_pool, said, wait_for
+from tests.support.fault_proxy import FaultProxy
+from tests.support.kube_apiserver import kubeconfig
+from tests.support.local_apiserver import LocalApiServer
 
 POOL = COMPUTEPOOL.resource
 
@@ -161,3 +169,26 @@ def test_a_stop_takes_less_than_three_seconds(client: KubeClient, shell: Shell) 
     second.stop()
 
     assert time.monotonic() - begun < 3
+
+
+def test_children_are_selected_by_the_server_and_pods_are_not_asked_for(
+    api_server: LocalApiServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every list and watch of a child carries our label; nobody asks for Pods."""
+    proxy = FaultProxy(api_server.url).start()
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig(proxy.url, api_server.token))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    shell = Shell(client).start()
+    try:
+        wait_for(lambda: len(proxy.watches()) >= len(watched()))
+        asked = [urlsplit(seen.path) for seen in proxy.seen()]
+    finally:
+        shell.stop()
+        proxy.stop()
+
+    for child in CHILDREN:
+        about = [parse_qs(one.query) for one in asked if one.path.endswith(f"/{child.plural}")]
+        assert [one["labelSelector"] for one in about] == [[f"{MANAGED_BY}={MANAGER}"]] * len(about)
+        assert len(about) >= 2
+    assert not [one.path for one in asked if one.path.endswith("/pods")]

@@ -40,6 +40,10 @@ def build_registry(cluster: CachedCluster, workers: Workers) -> kopf.OperatorReg
         settings.watching.client_timeout = 300
         settings.watching.connect_timeout = 10
         settings.watching.reconnect_backoff = 0.2
+        # On the server's side, for lists and watches: strangers' children never cross the wire.
+        ours = ",".join(f"{key}={value}" for key, value in CHILD_LABELS.items())
+        for child in CHILDREN:
+            settings.watching.label_selectors[child.group, child.version, child.plural] = ours
         # A stop waits for this: a Lease or a supervisor must not.
         settings.queueing.idle_timeout = 1.0
         settings.queueing.exit_timeout = 1.0
