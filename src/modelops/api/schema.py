@@ -106,7 +106,9 @@ class _Inliner:
             if schema.get("required"):
                 result["required"] = sorted(schema["required"])
         elif isinstance(schema.get("additionalProperties"), Mapping):
-            result["additionalProperties"] = self.inline(schema["additionalProperties"])
+            values = self.inline(schema["additionalProperties"])
+            if values:  # A structural schema needs a type there; values of any type are preserved unknown fields.
+                result["additionalProperties"] = values
             result["maxProperties"] = schema.get("maxProperties", 256)
 
     def _array(self, schema: Mapping[str, Any], result: Schema) -> None:
