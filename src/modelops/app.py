@@ -127,8 +127,7 @@ class Operator:
         """
         stopping, ending, elected = asyncio.Event(), asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        _heed_signals(stopping)
         config = self._config
         runners = [
             await serve_health(self._health, config.listen, config.health_port),
@@ -140,7 +139,7 @@ class Operator:
         else:
             election = elect(functools.partial(loop.call_soon_threadsafe, elected.set))
             election.start()
-        watching = asyncio.create_task(self._watch(ending))
+        watching = asyncio.create_task(self._watch(ending, stopping))
         working = asyncio.create_task(self._work(elected))
         done, _ = await asyncio.wait(
             {watching, working, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
@@ -186,10 +185,18 @@ class Operator:
             for obj in self._cluster.cached(kind.resource):
                 self._workers.wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
 
-    async def _watch(self, ending: asyncio.Event) -> None:
+    async def _watch(self, ending: asyncio.Event, stopping: asyncio.Event) -> None:
         namespaces = {"namespaces": [self._config.namespace]} if self._config.namespace else {"clusterwide": True}
+        registry = build_registry(self._cluster, self._workers)
+
+        @kopf.on.startup(registry=registry, id="signals")
+        def take_back(**_: Any) -> None:
+            # kopf has taken the signals for itself; it would stop watching first, and slowly, while a successor waits.
+            loop.call_soon_threadsafe(_heed_signals, stopping)
+
+        loop = asyncio.get_running_loop()
         await kopf.operator(
-            registry=build_registry(self._cluster, self._workers),
+            registry=registry,
             settings=kopf.OperatorSettings(),
             standalone=True,
             stop_flag=ending,
@@ -207,6 +214,11 @@ class Operator:
         held = self._cluster.held(kind.resource, *key)
         if held is not None:
             self._metrics.observed(kind, held)
+
+
+def _heed_signals(stopping: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
 
 def identity(config: configuration.Config) -> str:

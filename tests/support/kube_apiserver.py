@@ -225,7 +225,8 @@ class KubeApiServer:
         policy = self.directory / "audit-policy.yaml"
         policy.write_text(AUDIT_POLICY)
         # Blocking: an answer that a client has seen is in the file.
-        return [f"--audit-policy-file={policy}", f"--audit-log-path={self.audit_log}", "--audit-log-mode=blocking"]
+        log = (f"--audit-log-path={self.audit_log}", "--audit-log-mode=blocking", "--audit-log-maxsize=4096")
+        return [f"--audit-policy-file={policy}", *log]
 
     @property
     def audit_log(self) -> Path:

@@ -6,15 +6,15 @@ and an older event never replaces it.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from modelops.adapters.cluster import KubeClient
+from modelops.adapters.guarded import write_over
 from modelops.api.kinds import Resource
 from modelops.errors import Conflict
 
 _Key = tuple[str, str, str]
 _T = TypeVar("_T")
-_OF_EVERY_WRITE: Final = frozenset({"resourceVersion", "managedFields"})
 
 
 class CachedCluster:
@@ -143,22 +143,17 @@ class CachedCluster:
         seen: Mapping[str, Any] | None,
         write: Callable[[Mapping[str, Any] | None], _T],
     ) -> _T:
-        """Write over what was seen. A new status since is no change; anything else is a Conflict, and read anew."""
         if seen is None:
             return write(None)
         where = (seen["metadata"].get("namespace"), seen["metadata"]["name"])
-        held = self.held(resource, *where)
-        try:
-            return write(held if held is not None and _same_but_status(held, seen) else seen)
-        except Conflict:
-            found = self._client.get(resource, *where)
-            if found is None:
-                self._forget(resource, *where)
-                raise
-            self._remember(resource, found)
-            if not _same_but_status(found, seen):
-                raise
-            return write(found)
+        return write_over(seen, self.held(resource, *where), write, lambda: self._reread(resource, *where))
+
+    def _reread(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        found = self._client.get(resource, namespace, name)
+        if found is None:
+            self._forget(resource, namespace, name)
+            return None
+        return self._remember(resource, found)
 
     def _forget(self, resource: Resource, namespace: str | None, name: str) -> None:
         with self._lock:
@@ -185,14 +180,3 @@ def _key(resource: Resource, obj: Mapping[str, Any]) -> _Key:
 def _version(obj: Mapping[str, Any]) -> int:
     text = obj["metadata"].get("resourceVersion", "0")
     return int(text) if str(text).isdigit() else 0
-
-
-def _same_but_status(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
-    """Return whether nobody has changed anything between the two but the status."""
-    return left is right or _without_status(left) == _without_status(right)
-
-
-def _without_status(obj: Mapping[str, Any]) -> dict[str, Any]:
-    meta = {key: value for key, value in obj["metadata"].items() if key not in _OF_EVERY_WRITE}
-    rest = {key: value for key, value in obj.items() if key not in {"apiVersion", "kind", "metadata", "status"}}
-    return {**rest, "metadata": meta}
