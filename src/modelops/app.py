@@ -178,7 +178,8 @@ class Operator:
                 self._workers.start()
                 self._wake_all()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.Event().wait() if leads else elected.wait(), _RELIST_SECONDS)
+                async with asyncio.timeout(_RELIST_SECONDS):
+                    await (asyncio.Event() if leads else elected).wait()
 
     def _wake_all(self) -> None:
         for kind in KINDS:

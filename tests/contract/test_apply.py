@@ -185,3 +185,14 @@ def test_apply_resource_version(api: Api) -> None:
     made = api.apply("a", "w", spec={"size": 5}).body["metadata"]["resourceVersion"]
     api.apply("a", "w", spec={"size": 6})
     assert api.apply("a", "w", metadata={"name": "w", "resourceVersion": made}, spec={"size": 7}).code == 409
+
+
+def test_apply_over_what_is_gone(api: Api) -> None:
+    """Apply with the uid of an object that is gone, or was made anew, does not make or change one: 409."""
+    old = api.apply("a", "w", spec={"size": 5}).body["metadata"]
+    api.call("DELETE", api.path("widgets", "w"))
+    seen = {"name": "w", "uid": old["uid"], "resourceVersion": old["resourceVersion"]}
+    assert api.apply("a", "w", metadata=seen, spec={"size": 7}, force=True).code == 409
+    assert api.get("w").code == 404
+    api.apply("a", "w", spec={"size": 6})
+    assert api.apply("a", "w", metadata=seen, spec={"size": 7}, force=True).code == 409

@@ -115,6 +115,32 @@ def test_lease(api: Api) -> None:
     assert api.call("GET", path).body["spec"]["holderIdentity"] == "two"
 
 
+def test_lease_patch(api: Api) -> None:
+    """A merge patch that carries an old resourceVersion is 409; one that carries null takes the holder out."""
+    spec = {"holderIdentity": "one", "leaseDurationSeconds": 15, "renewTime": "2026-01-01T12:00:00.000001Z"}
+    lease = make(api, "leases", {"metadata": {"name": "l"}, "spec": spec}, "coordination.k8s.io").body
+    path = api.path("leases", "l", group="coordination.k8s.io")
+    released = {"metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]}, "spec": {"holderIdentity": None}}
+    answer = api.call("PATCH", path, released, kind=MERGE)
+    assert (answer.code, answer.body["spec"].get("holderIdentity")) == (200, None)
+    assert answer.body["spec"]["renewTime"] == spec["renewTime"]
+    assert api.call("PATCH", path, released, kind=MERGE).code == 409
+
+
+def test_lease_watch(api: Api) -> None:
+    """A watch without a resourceVersion for one name tells the object as it is, then its changes, and no other object."""
+    group = "coordination.k8s.io"
+    for name in ("l", "other"):
+        make(api, "leases", {"metadata": {"name": name}, "spec": {"leaseDurationSeconds": 15}}, group)
+    with api.watch("leases", group=group, fieldSelector="metadata.name=l") as events:
+        events.until_count(1)
+        for name in ("other", "l"):
+            change = {"spec": {"holderIdentity": "one"}}
+            assert api.call("PATCH", api.path("leases", name, group=group), change, kind=MERGE).code == 200
+        events.until_count(2)
+        assert events.told() == [("ADDED", "l"), ("MODIFIED", "l")]
+
+
 def test_events(api: Api) -> None:
     """Events can be selected by the object they are about."""
     for name in ("a", "b"):

@@ -62,3 +62,20 @@ def test_started_workers_act_on_a_wake_at_once() -> None:
         return passes.seen
 
     assert asyncio.run(go()) == [(None, "later")]
+
+
+def test_a_wake_at_the_moment_of_the_stop_does_not_outlive_it() -> None:
+    """asyncio.wait_for would swallow the cancellation, and the stop would wait for ever, and a successor with it."""
+
+    async def go() -> None:
+        passes = Passes()
+        workers = Workers({"ComputePool": passes})
+        workers.wake(COMPUTEPOOL, (None, "busy"))
+        await until(lambda: passes.seen)
+        await asyncio.sleep(0.05)
+        workers.wake(COMPUTEPOOL, (None, "busy"))
+        async with asyncio.timeout(5):
+            await workers.stop()
+        assert len(passes.seen) == 1
+
+    asyncio.run(go())

@@ -6,6 +6,7 @@ a rollback.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -109,7 +110,7 @@ class Workers:
                 await flag.wait()
             else:
                 delay = max(_MIN_DELAY, outcome.requeue_after.total_seconds())
-                try:
-                    await asyncio.wait_for(flag.wait(), delay)
-                except TimeoutError:
-                    continue
+                # Not asyncio.wait_for, which swallows a cancellation that comes together with a wake.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await flag.wait()

@@ -163,6 +163,9 @@ class Writes:
             old.obj if old else None, config, schema, manager, force=options.force, now=timestamp()
         )
         if old is None:
+            if uid := config["metadata"].get("uid"):
+                why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                raise answers.conflict(kind.group, kind.plural, name, why)
             obj = self._born(kind, namespace, structural.with_defaults(merged, schema))
             self._check(kind, obj, None)
             return self._commit(kind, serverside.write(obj, managed), options), True
