@@ -146,6 +146,16 @@ class Replicas:
         Args:
             config: another kubeconfig than everybody's.
         """
+        return self.ready(self.begin(config))
+
+    def ready(self, replica: Replica) -> Replica:
+        """Wait until one is ready."""
+        until(lambda: replica.ready or replica.process.poll() is not None, 60, f"{replica.name} is ready", 0.05)
+        assert replica.process.poll() is None, replica.log
+        return replica
+
+    def begin(self, config: Path | None = None) -> Replica:
+        """Start one more and do not wait."""
         name, health, metrics = f"replica-{next(self._numbers)}", _free_port(), _free_port()
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MODELOPS_", "KUBECONFIG"))}
         settings = {
@@ -168,8 +178,6 @@ class Replicas:
             process = subprocess.Popen(command, env=kept | settings | self.settings, stdout=log, stderr=log)
         replica = Replica(name, self.directory, process, health, metrics)
         self.running.append(replica)
-        until(lambda: replica.ready or process.poll() is not None, 60, f"{name} is ready", 0.05)
-        assert process.poll() is None, replica.log
         return replica
 
     def stop(self) -> None:
