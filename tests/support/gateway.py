@@ -53,7 +53,11 @@ class RealGateway:
                     "job_name": "envoy",
                     "metrics_path": "/stats/prometheus",
                     "static_configs": [{"targets": [f"127.0.0.1:{self.admin}"]}],
-                }
+                },
+                {
+                    "job_name": "scripted",
+                    "file_sd_configs": [{"files": [str(self.scripted)], "refresh_interval": "1s"}],
+                },
             ],
         }
         (self.directory / "prometheus.yml").write_text(json.dumps(config))
@@ -73,6 +77,11 @@ class RealGateway:
         while b'"1"' not in urllib3.request("GET", f"{self.prometheus_url}/api/v1/query?query=up").data:
             assert time.monotonic() < deadline, "Prometheus does not scrape Envoy"
             time.sleep(0.1)
+
+    @property
+    def scripted(self) -> Path:
+        """Where more targets are named, as file_sd reads them: figures that no Envoy can be made to give."""
+        return self.directory / "scripted.json"
 
     @property
     def prometheus_url(self) -> str:

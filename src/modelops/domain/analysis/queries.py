@@ -16,6 +16,8 @@ from modelops.errors import Stalled
 _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _VALUE: Final = re.compile(r"^[A-Za-z0-9_.-]{1,253}$")
 _FIGURES: Final = frozenset({"envoy"})
+_LONGEST_READING: Final = timedelta(seconds=30)
+"""Between the readings of a gauge; above the usual scrape intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,24 @@ class EnvoyFigures:
         return f"clamp_min(1 - {fast} / {self.slow_samples(window)}, 0)"
 
     def _abandoned(self, window: timedelta) -> str:
-        """Return the query for requests that were started but neither completed nor are still in flight."""
-        started, completed = self._grown("upstream_rq_total", window), self._grown("upstream_rq_completed", window)
-        active = f"envoy_cluster_upstream_rq_active{{{self._match}}}"
-        # In flight now, but not before: neither answered nor given up yet.
-        pending = f"((sum({active}) or vector(0)) - (sum({active} offset {window_text(window)}) or vector(0)))"
-        return f"clamp_min({started} - {completed} - {pending}, 0)"
+        """Return the query for requests that were started but neither completed nor are still in flight.
+
+        Envoy writes counters before gauges, so a request that ends in between looks abandoned until the next scrape;
+        one that was abandoned looks so for ever. The median of three readings at either end tells them apart. It sees
+        an abandoned request a reading later, and in one window only.
+        """
+        step = max(timedelta(seconds=1), min(window / 4, _LONGEST_READING))
+        readings = f"{window_text(3 * step)}:{window_text(step)}"
+        total, completed, active = (
+            f"sum(envoy_cluster_upstream_rq_{name}{{{self._match}}})" for name in ("total", "completed", "active")
+        )
+        unanswered = f"({total} - {completed} - ({active} or vector(0)))"
+        started = f"envoy_cluster_upstream_rq_total{{{self._match}}}"
+        restarted = f"count(resets({started}[{window_text(window + 3 * step)}]) > 0)"
+        before = f"quantile_over_time(0.5, {unanswered}[{readings}] offset {window_text(window)})"
+        now = f"quantile_over_time(0.5, {unanswered}[{readings}])"
+        # A cluster may be too young for a reading: nobody has given up on it yet, as far as is known.
+        return f"floor(clamp_min(({now} or vector(0)) - (({before} unless {restarted}) or vector(0)), 0))"
 
     def _grown(self, name: str, window: timedelta, *more: str) -> str:
         series = f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}"
