@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from modelops.adapters.prometheus import Prometheus
-from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Judgement, judge_of
 from modelops.reconcile.bundle import Ports, Settings

@@ -17,6 +17,7 @@ from modelops.api.manifest import FieldPath, Manifest, Problem, read
 from modelops.api.v1alpha1.common import API_VERSION
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.domain.analysis.verdicts import judge_of
+from modelops.domain.release.soundness import unsound
 from modelops.errors import Stalled
 from modelops.localhome.apiserver import rules, structural, validation
 from modelops.localhome.apiserver.resources import ResourceType, from_definition
@@ -123,6 +124,8 @@ def _against_types(manifest: Manifest, obj: Mapping[str, Any]) -> Iterator[Probl
             yield manifest.problem(("spec", *one["loc"]), one["msg"])
         return
     if isinstance(spec, ModelReleaseSpec):
+        for path, words in unsound(spec):
+            yield manifest.problem(path, words)
         for index, metric in enumerate(spec.analysis.metrics):
             try:
                 judge_of(metric)

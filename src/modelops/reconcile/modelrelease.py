@@ -20,12 +20,13 @@ from modelops.api.kinds import (
     Resource,
 )
 from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
 from modelops.domain.release.decide import decide_release
-from modelops.domain.release.measure import next_look, window_start
+from modelops.domain.release.looks import due, interval_of, window_start
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import Registered, ServingDefaults, candidate, revision_of
@@ -33,6 +34,7 @@ from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
 from modelops.reconcile.wiring import command_of, owner_of_object
+from modelops.workflows.render import Owner
 
 _PARALLEL: Final = 8
 
@@ -67,7 +69,7 @@ class ModelReleaseReconciler:
             deployments=_children(ports, DEPLOYMENT, owner.namespace, owner.name),
             services=_children(ports, SERVICE, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
-            readings=_readings(spec, status, Subject(owner.namespace, owner.name, ""), ports, now),
+            readings=_readings(spec, status, owner, ports, now),
             command=command_of(obj, status),
             gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
             defaults=defaults,
@@ -163,19 +165,20 @@ def _children(ports: Ports, resource: Resource, namespace: str, name: str) -> di
 
 
 def _readings(
-    spec: ModelReleaseSpec, status: ModelReleaseStatus, subject: Subject, ports: Ports, now: datetime
+    spec: ModelReleaseSpec, status: ModelReleaseStatus, owner: Owner, ports: Ports, now: datetime
 ) -> dict[str, Reading]:
-    due, start = next_look(status, spec.analysis), window_start(status, spec.analysis)
-    if due is None or start is None or now < due or status.canary is None:
+    """Ask the metrics that are due, at once; each is an answer or an Error by itself."""
+    start, metrics = window_start(status, spec.analysis), due(status, spec.analysis, now)
+    if start is None or status.canary is None or not metrics:
         return {}
-    subject = Subject(subject.namespace, subject.release, status.canary.revision)
-    step = max(now - start, spec.analysis.interval)
+    canary = Subject(owner.namespace, owner.name, status.canary.revision)
+    stable = None if status.stable is None else Subject(owner.namespace, owner.name, status.stable.revision)
 
-    def read(index: int) -> Reading:
-        metric = spec.analysis.metrics[index]
-        return read_metric(metric, subject, ports, interval=spec.analysis.interval, step=step, now=now)
+    def read(metric: Metric) -> Reading:
+        interval = interval_of(metric, spec.analysis)
+        step = max(now - start, interval)
+        return read_metric(metric, canary, ports, stable=stable, interval=interval, step=step, now=now)
 
-    metrics = spec.analysis.metrics
     with ThreadPoolExecutor(min(_PARALLEL, len(metrics)), thread_name_prefix="metrics") as pool:
-        found = list(pool.map(read, range(len(metrics))))
+        found = list(pool.map(read, metrics))
     return {metric.name: reading for metric, reading in zip(metrics, found, strict=True)}

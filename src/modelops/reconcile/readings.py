@@ -1,9 +1,13 @@
-"""Asks Prometheus for one metric of a canary. Whatever goes wrong is a reading too: an Error, never a number."""
+"""Asks Prometheus for one metric of a canary, and of stable where they are compared.
+
+Whatever goes wrong is a reading too: an Error, never a number.
+"""
 
 import math
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, figures_of, fill
 from modelops.domain.analysis.verdicts import Reading, min_samples
 from modelops.errors import ModelopsError
@@ -11,7 +15,14 @@ from modelops.reconcile.bundle import Ports
 
 
 def read_metric(
-    metric: Metric, subject: Subject, ports: Ports, *, interval: timedelta, step: timedelta, now: datetime
+    metric: Metric,
+    subject: Subject,
+    ports: Ports,
+    *,
+    stable: Subject | None = None,
+    interval: timedelta,
+    step: timedelta,
+    now: datetime,
 ) -> Reading:
     """Return what Prometheus says of one metric.
 
@@ -19,10 +30,20 @@ def read_metric(
         metric: what is asked.
         subject: whose figures.
         ports: Prometheus and the settings.
+        stable: whose figures a comparison is made with; None on the first release.
         interval: the window of a look.
         step: the time since figures count for this weight; the window when the interval holds too few samples.
         now: the time of the answer.
     """
+    reading = _read(metric, subject, ports, interval, step, now)
+    if metric.compare_to is None or stable is None:
+        return reading
+    return replace(reading, stable=_read(metric, stable, ports, interval, step, now))
+
+
+def _read(
+    metric: Metric, subject: Subject, ports: Ports, interval: timedelta, step: timedelta, now: datetime
+) -> Reading:
     query = ""
     try:
         if metric.prometheus is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.expressions import compile_expression
 from modelops.domain.analysis.verdicts import Reading, bound, judge_of
 from modelops.errors import Stalled

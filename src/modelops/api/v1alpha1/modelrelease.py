@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from modelops.api.v1alpha1.analysis import Analysis, MetricStatus
 from modelops.api.v1alpha1.common import (
     Duration,
     LocalRef,
@@ -18,11 +19,8 @@ from modelops.api.v1alpha1.common import (
     rules,
 )
 
-Expression = Annotated[str, Field(min_length=1, max_length=1024)]
-Query = Annotated[str, Field(min_length=1, max_length=8192)]
 Alias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Hostname = Annotated[str, Field(max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-Verdict = Literal["Pass", "Fail", "NoData", "Error"]
 
 
 class ModelFrom(Model):
@@ -144,89 +142,6 @@ class Strategy(Model):
     canary: Canary
 
 
-class ThresholdRange(Model):
-    """Pass if min ≤ value ≤ max."""
-
-    model_config = {
-        "json_schema_extra": rules(rule("has(self.min) || has(self.max)", "a thresholdRange needs min or max"))
-    }
-
-    min: float | None = None
-    max: float | None = None
-
-
-class PrometheusQuery(Model):
-    """Your own query; `{{ .revision }}`, `{{ .release }}`, `{{ .namespace }}`, `{{ .window }}` are filled in."""
-
-    query: Query
-    samples_query: Query | None = None
-    """How many samples stand behind the value; held against minSamples."""
-
-
-class Metric(Model):
-    """One question to Prometheus and what makes its answer good."""
-
-    model_config = {
-        "json_schema_extra": rules(
-            rule("has(self.builtin) != has(self.prometheus)", "set exactly one of builtin and prometheus"),
-            rule(
-                "has(self.thresholdRange) || has(self.successCondition) || has(self.failureCondition)",
-                "a metric needs thresholdRange, successCondition or failureCondition",
-            ),
-            rule(
-                "!has(self.thresholdRange) || !(has(self.successCondition) || has(self.failureCondition))",
-                "thresholdRange excludes successCondition and failureCondition",
-            ),
-            rule(
-                "(has(self.builtin) && self.builtin == 'slow-share') == has(self.slo)",
-                "slo is for builtin slow-share, which needs it",
-            ),
-            rule(
-                "!has(self.prometheus) || has(self.prometheus.samplesQuery) || !has(self.minSamples)",
-                "minSamples of a prometheus metric needs samplesQuery",
-            ),
-        )
-    }
-
-    name: Name
-    builtin: Literal["success-rate", "client-error-share", "slow-share"] | None = None
-    """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
-    client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
-    model itself fails."""
-    slo: Annotated[float, Field(gt=0, le=3600)] | None = None
-    """For slow-share: a request that takes longer is slow. Seconds."""
-    prometheus: PrometheusQuery | None = None
-    threshold_range: ThresholdRange | None = None
-    success_condition: Expression | None = None
-    """CEL over `result`, a list of numbers: `result[0] >= 0.95`."""
-    failure_condition: Expression | None = None
-    """CEL over `result`; tested first. Neither true with both given is inconclusive, which counts as NoData."""
-    failure_limit: Annotated[int, Field(ge=0, le=1000)] = 0
-    """How many failures of one revision are tolerated; one more rolls back."""
-    min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
-    """Fewer samples are NoData. By default 20 for a builtin."""
-
-
-class Analysis(Model):
-    """How the canary is judged."""
-
-    interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
-    """From one look to the next."""
-    warm_up: Annotated[Duration, Field()] = timedelta(seconds=30)
-    """Windows start this long after the weight was verified at the gateway."""
-    metrics: Annotated[
-        tuple[Metric, ...],
-        Field(
-            max_length=32,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-        ),
-    ] = ()
-    no_data_policy: Literal["Hold", "Pause", "Fail"] = "Hold"
-    no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(hours=1)
-    """How long NoData may last in one step under Hold before the release pauses for a human."""
-    error_policy: Literal["Hold", "Pause", "Fail"] = "Hold"
-
-
 class ModelReleaseSpec(Spec):
     """Which model, how it is served, where its traffic comes from, how it is judged."""
 
@@ -283,33 +198,6 @@ class RevisionStatus(StatusModel):
     """When it became this: stable since its promotion, canary since it was first seen."""
 
 
-class Measurement(StatusModel):
-    """One look at one metric."""
-
-    time: AwareDatetime
-    verdict: Verdict
-    value: float | None = None
-    samples: float | None = None
-    message: Annotated[str, Field(max_length=512)] = ""
-
-
-class MetricStatus(StatusModel):
-    """What one metric said of the current canary."""
-
-    name: Name
-    query: Annotated[str, Field(max_length=8192)] = ""
-    """As it was sent last."""
-    bound: Annotated[str, Field(max_length=2100)] = ""
-    """The condition in words, such as `≥ 0.99`."""
-    passes: int = 0
-    failures: int = 0
-    step_passes: int = 0
-    """Conclusive passes since the current weight was verified."""
-    no_data_since: AwareDatetime | None = None
-    error_since: AwareDatetime | None = None
-    measurements: Annotated[tuple[Measurement, ...], Field(max_length=10)] = ()
-
-
 class ReleaseRecord(StatusModel):
     """A revision whose fate is settled."""
 
@@ -341,6 +229,9 @@ class ModelReleaseStatus(Status):
     weight_verified_at: AwareDatetime | None = None
     """When the gateway first confirmed `weight`; windows start here plus warmUp."""
     last_measured_at: AwareDatetime | None = None
+    """When any metric was asked last; each has its own in `analysis`."""
+    analysis_started_at: AwareDatetime | None = None
+    """When the gateway first confirmed a weight for this canary; initialDelay counts from here."""
     analysis: Annotated[tuple[MetricStatus, ...], Field(max_length=32)] = ()
     aborted: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions that failed or were aborted; not tried again until retry."""

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from modelops.errors import Stalled
 
-_NAMES: Final = frozenset({"result", "isNaN", "isInf", "len", "size", "true", "false"})
+_HELPERS: Final = frozenset({"isNaN", "isInf", "isNil", "default", "asInt", "asFloat", "len", "size"})
+"""Argo Rollouts' helpers, and CEL's own `size`."""
+_NAMES: Final = _HELPERS | {"result", "true", "false"}
 _TOKEN: Final = re.compile(
     r"\s+|(?P<number>(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?)|(?P<name>[A-Za-z_]\w*)"
     r"|(?P<sign>&&|\|\||[<>=!]=|[-+*/<>!?:,()\[\]])"
@@ -37,6 +39,10 @@ def compile_expression(text: str) -> Callable[[Sequence[float]], bool]:
     functions: dict[str, Any] = {
         "isNaN": lambda value: celtypes.BoolType(math.isnan(value)),
         "isInf": lambda value: celtypes.BoolType(math.isinf(value)),
+        "isNil": lambda value: celtypes.BoolType(value is None),
+        "default": lambda value, instead: instead if value is None else value,
+        "asInt": lambda value: celtypes.DoubleType(math.trunc(value)),
+        "asFloat": celtypes.DoubleType,
         "len": lambda values: celtypes.DoubleType(len(values)),
         "size": lambda values: celtypes.DoubleType(len(values)),
     }

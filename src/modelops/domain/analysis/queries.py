@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import Metric
+from modelops.api.v1alpha1.analysis import Metric
 from modelops.errors import Stalled
 
 _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")

@@ -1,17 +1,24 @@
 """From what Prometheus answered to one of four verdicts. See docs/analysis.md for the table this is.
 
-Called by decide. It must never make a Pass of an answer that is missing.
+Called by release.measure. It must never make a Pass of an answer that is missing.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import Metric, Verdict
+from modelops.api.v1alpha1.analysis import Metric, StableComparison, Verdict
 from modelops.domain.analysis.expressions import ExpressionError, compile_expression
 
 _DEFAULT_MIN_SAMPLES: Final = 20
+_AGGREGATES: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
+    "avg": lambda values: sum(values) / len(values),
+    "max": max,
+    "min": min,
+    "sum": sum,
+}
+_SEVERITY: Final[Sequence[Verdict]] = ("Pass", "NoData", "Error", "Fail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,8 @@ class Reading:
     """How many samples stand behind the value; None when nobody asked, or nobody knows."""
     error: str | None = None
     """Why the question could not be asked or answered."""
+    stable: "Reading | None" = None
+    """The same question about stable's revision; None when it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +43,13 @@ class Judgement:
 
     verdict: Verdict
     value: float | None = None
+    """What was judged; infinite at most, never NaN."""
     samples: float | None = None
     message: str = ""
+    stable: float | None = None
+    """What it was compared with."""
+    inconclusive: bool = False
+    """NoData although there was data: neither the success nor the failure condition holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,43 +62,36 @@ class Judge:
 
     def judge(self, reading: Reading) -> Judgement:
         """Return the verdict of one reading."""
-        if reading.error is not None:
-            return Judgement("Error", message=reading.error)
-        samples = reading.samples
-        if len(reading.values) > 1:
-            return Judgement("Error", samples=samples, message=f"{len(reading.values)} series; aggregate in the query")
-        needed = min_samples(self.metric)
-        if needed and (samples is None or math.isnan(samples) or samples < needed):
-            found = 0 if samples is None or math.isnan(samples) else samples
-            finite = None if samples is None or not math.isfinite(samples) else samples
-            return Judgement("NoData", samples=finite, message=f"{found:.0f} of {needed} samples")
-        if not reading.values:
-            return Judgement("NoData", samples=samples, message="no series")
-        value = reading.values[0]
-        if math.isnan(value):
-            return Judgement("NoData", samples=samples, message="NaN")
-        return self._compare(value, samples)
+        found = _answer(self.metric, reading)
+        if found.value is None:
+            return found
+        judged = self._against_bounds(found.value, found.samples)
+        if self.metric.compare_to is None:
+            return judged
+        compared = _against_stable(self.metric, self.metric.compare_to.stable, found, reading.stable)
+        if not _has_bounds(self.metric):
+            return compared
+        worse = max((judged, compared), key=lambda one: _SEVERITY.index(one.verdict))
+        words = f"{judged.message}; {compared.message}" if judged.verdict == compared.verdict else worse.message
+        return replace(worse, stable=compared.stable, message=words)
 
-    def _compare(self, value: float, samples: float | None) -> Judgement:
-        shown = value if math.isfinite(value) else None  # JSON has no infinity; the message has
-        words = f"{value:.6g} against {bound(self.metric)}"
+    def _against_bounds(self, value: float, samples: float | None) -> Judgement:
+        words = f"{value:.6g} against {_own_bound(self.metric)}"
         limits = self.metric.threshold_range
         if limits is not None:
             low = -math.inf if limits.min is None else limits.min
             high = math.inf if limits.max is None else limits.max
-            return Judgement("Pass" if low <= value <= high else "Fail", shown, samples, words)
+            return Judgement("Pass" if low <= value <= high else "Fail", value, samples, words)
         try:
             if self.failure is not None and self.failure((value,)):
-                return Judgement("Fail", shown, samples, words)
-            if self.success is None:
-                return Judgement("Pass", shown, samples, words)
-            if self.success((value,)):
-                return Judgement("Pass", shown, samples, words)
+                return Judgement("Fail", value, samples, words)
+            if self.success is None or self.success((value,)):
+                return Judgement("Pass", value, samples, words)
         except ExpressionError as error:
-            return Judgement("Error", shown, samples, str(error))
+            return Judgement("Error", value, samples, str(error))
         if self.failure is None:
-            return Judgement("Fail", shown, samples, words)
-        return Judgement("NoData", shown, samples, f"inconclusive: {words}")
+            return Judgement("Fail", value, samples, words)
+        return Judgement("NoData", value, samples, f"inconclusive: {words}", inconclusive=True)
 
 
 def judge_of(metric: Metric) -> Judge:
@@ -110,6 +117,23 @@ def min_samples(metric: Metric) -> int:
 
 def bound(metric: Metric) -> str:
     """Return the condition in words."""
+    parts = [_own_bound(metric)] if _has_bounds(metric) else []
+    if metric.compare_to is not None:
+        what, stable = "", metric.compare_to.stable
+        if metric.builtin == "success-rate":
+            what = "share of failures "
+        if stable.max_relative_increase is not None:
+            parts.append(f"{what}≤ {1 + stable.max_relative_increase:g} × stable's")
+        if stable.max_absolute_increase is not None:
+            parts.append(f"{what}≤ stable's + {stable.max_absolute_increase:g}")
+    return " and ".join(parts)
+
+
+def _has_bounds(metric: Metric) -> bool:
+    return bool(metric.threshold_range or metric.success_condition or metric.failure_condition)
+
+
+def _own_bound(metric: Metric) -> str:
     limits = metric.threshold_range
     if limits is not None:
         low = [] if limits.min is None else [f"≥ {limits.min:g}"]
@@ -118,3 +142,60 @@ def bound(metric: Metric) -> str:
     good = [metric.success_condition] if metric.success_condition else []
     bad = [f"not ({metric.failure_condition})"] if metric.failure_condition else []
     return " and ".join(good + bad)
+
+
+def _answer(metric: Metric, reading: Reading) -> Judgement:
+    """Return the one number that was answered; without a number the verdict, NoData or Error, is final."""
+    if reading.error is not None:
+        return Judgement("Error", message=reading.error)
+    samples = reading.samples
+    if samples is not None and not math.isfinite(samples):
+        samples = None
+    if len(reading.values) > 1 and metric.aggregate is None:
+        words = f"{len(reading.values)} series; aggregate in the query"
+        return Judgement("Error", samples=samples, message=f"{words}, or set aggregate" if metric.prometheus else words)
+    needed = min_samples(metric)
+    if needed and (samples is None or samples < needed):
+        return Judgement("NoData", samples=samples, message=f"{samples or 0:.0f} of {needed} samples")
+    if not reading.values:
+        return Judgement("NoData", samples=samples, message="no series")
+    # One series that is not a number makes the whole not a number: it might have been the worst.
+    value = math.nan if any(map(math.isnan, reading.values)) else _AGGREGATES[metric.aggregate or "max"](reading.values)
+    if math.isnan(value):
+        return Judgement("NoData", samples=samples, message="NaN")
+    return Judgement("NoData", value, samples)
+
+
+def _against_stable(
+    metric: Metric, limits: StableComparison, canary: Judgement, stable_reading: Reading | None
+) -> Judgement:
+    """Return whether the canary's value is at most so much higher than stable's."""
+    value, samples = canary.value, canary.samples
+    assert value is not None
+    if stable_reading is None:
+        return Judgement("NoData", value, samples, "there is no stable revision to compare with")
+    found = _answer(metric, stable_reading)
+    if found.value is None:
+        return Judgement(found.verdict, value, samples, f"stable: {found.message}")
+    base, mine = found.value, value
+    if metric.builtin == "success-rate":
+        base, mine = 1 - base, 1 - mine
+    relative, absolute = limits.max_relative_increase, limits.max_absolute_increase
+    if not math.isfinite(base):
+        return Judgement("NoData", value, samples, f"stable is {base:g}: nothing can be compared with it", found.value)
+    allowed = [] if absolute is None else [base + absolute]
+    if relative is not None and base != 0:
+        allowed.append(base + abs(base) * relative)
+    words = _compared_words(metric, mine, base, allowed)
+    if relative is not None and base == 0 and absolute is None and mine > 0:
+        message = f"{words}: stable is 0, so a relative increase says nothing; add maxAbsoluteIncrease"
+        return Judgement("NoData", value, samples, message, found.value)
+    # A hair of tolerance: 1 - 0.9 is not quite 0.1.
+    good = mine <= min(allowed, default=0.0) + 1e-12
+    return Judgement("Pass" if good else "Fail", value, samples, words, found.value)
+
+
+def _compared_words(metric: Metric, mine: float, base: float, allowed: Sequence[float]) -> str:
+    what = "share of failures " if metric.builtin == "success-rate" else ""
+    limit = f" against ≤ {min(allowed):.6g}" if allowed else ""
+    return f"{what}{mine:.6g}{limit} (stable {base:.6g})"

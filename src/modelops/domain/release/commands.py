@@ -1,12 +1,11 @@
 """What a human's word does to a release: promote, abort, retry, pause, unpause, undo. Pure."""
 
-from datetime import timedelta
-
 from pydantic import ValidationError
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseLineage, RevisionStatus
 from modelops.domain.plan import EventSpec
 from modelops.domain.release import objects, settle
+from modelops.domain.release.measure import another_chance
 from modelops.domain.release.observed import Observed
 
 _Answer = tuple[ModelReleaseStatus, tuple[EventSpec, ...]]
@@ -37,7 +36,7 @@ def handle(seen: Observed) -> _Answer:
         case "pause":
             return status.model_copy(update={"paused_reason": _BY_HAND}), (EventSpec("Paused", _BY_HAND),)
         case "unpause":
-            return _unpause(seen, status), (EventSpec("Unpaused", _BY_HAND),)
+            return _unpause(status), (EventSpec("Unpaused", _BY_HAND),)
         case _:
             return _ignored(status, verb, "no such verb; use promote, abort, retry, pause, unpause or undo")
 
@@ -53,20 +52,16 @@ def _promote(seen: Observed, status: ModelReleaseStatus, *, full: bool, step: ob
     if isinstance(step, int) and step != status.step:
         return _ignored(status, "promote", f"step {step} is over")
     if status.paused_reason is not None:
-        return _unpause(seen, status), (EventSpec("Unpaused", _BY_HAND),)
+        return _unpause(status), (EventSpec("Unpaused", _BY_HAND),)
     if status.step < len(steps) and steps[status.step].pause is not None:
         update = {"step": status.step + 1, "step_started_at": seen.now, "waiting_for": None, "eta": None}
         return status.model_copy(update=update), (EventSpec("PromotedByHand", f"step {status.step + 1} is left"),)
     return _ignored(status, "promote", "it is not paused; `promote --full` skips the steps that are left")
 
 
-def _unpause(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
-    """Go on; what was missing may be missing for its whole deadline again."""
-    figures = tuple(
-        metric.model_copy(update={"no_data_since": seen.now + timedelta(0) if metric.no_data_since else None})
-        for metric in status.analysis
-    )
-    return status.model_copy(update={"paused_reason": None, "analysis": figures})
+def _unpause(status: ModelReleaseStatus) -> ModelReleaseStatus:
+    """Go on; what was missing may be missing for its whole deadline again, from the next look on."""
+    return status.model_copy(update={"paused_reason": None, "analysis": another_chance(status.analysis)})
 
 
 def _retry(status: ModelReleaseStatus, revision: str) -> _Answer:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, SERVICE
+from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
 from modelops.domain import status as statuses
@@ -17,8 +18,10 @@ from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
 from modelops.domain.release import objects, settle
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
-from modelops.domain.release.measure import fresh_step, next_look, tally, weigh, window_start
+from modelops.domain.release.looks import next_look, window_start
+from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.soundness import unsound
 from modelops.domain.release.summary import summarise
 
 _IDLE: Final = timedelta(minutes=1)
@@ -52,6 +55,8 @@ def decide_release(seen: Observed) -> Plan:
             "give this one another spec.model.promotedAlias"
         )
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
+    for path, problem in unsound(seen.spec):
+        return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
     right, back = set_right(seen.status, seen.now)
     status, events = handle(replace(seen, status=right))
     turn = Turn(status, events=events, decisive=status != seen.status)
@@ -147,6 +152,7 @@ def _confirm(seen: Observed, turn: Turn) -> Turn:
         weight=status.desired_weight,
         weight_verified_at=seen.now,
         last_measured_at=None,
+        analysis_started_at=status.analysis_started_at or (seen.now if status.desired_weight else None),
         analysis=fresh_step(status.analysis),
     )
 
@@ -213,7 +219,10 @@ def _last(seen: Observed, turn: Turn) -> Turn:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
     # A revision that undo brings back was proven when it was promoted.
-    unproven = [metric.name for metric in status.analysis if metric.passes == 0 and status.undo_to is None]
+    dry = {metric.name for metric in seen.spec.analysis.metrics if metric.dry_run}
+    unproven = [metric.name for metric in status.analysis if metric.passes == 0 and metric.name not in dry]
+    if status.undo_to is not None:
+        unproven = []
     if unproven and status.desired_weight != 100:
         return turn.with_status(waiting_for=f"one Pass of {', '.join(unproven)}: nothing is promoted unmeasured")
     if status.desired_weight != 100:

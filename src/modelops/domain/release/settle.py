@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseRecord, RevisionStatus
+from modelops.domain.release.measure import closed
 
 _HISTORY: Final = 10
 _ABORTED: Final = 10
@@ -36,7 +37,7 @@ def promoted(status: ModelReleaseStatus, now: datetime, message: str) -> ModelRe
             "retiring_since": None,
             "history": _recorded(status, canary, "Promoted", message, now),
             # Measurements of the promoted one stay to be read until the next canary comes.
-            "analysis": status.analysis,
+            "analysis": closed(status.analysis, promoted=True),
         }
     )
 
@@ -49,7 +50,7 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
         "retiring": _retire(status, (canary.revision,)),
         "retiring_since": None,
         "history": _recorded(status, canary, outcome, message, now),
-        "analysis": status.analysis,
+        "analysis": closed(status.analysis, promoted=False),
     }
     if outcome in ("RolledBack", "Aborted"):
         others = tuple(revision for revision in status.aborted if revision != canary.revision)
@@ -88,6 +89,7 @@ _CLEAN: Final[dict[str, Any]] = {
     "desired_weight": 0,
     "weight_verified_at": None,
     "last_measured_at": None,
+    "analysis_started_at": None,
     "analysis": (),
     "paused_reason": None,
     "undo_to": None,

@@ -1,0 +1,212 @@
+"""How a canary is judged: metrics with Argo Rollouts' names and meaning, Flagger's range, and what both lack."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, Field
+
+from modelops.api.v1alpha1.common import Duration, Model, Name, StatusModel, rule, rules
+
+Expression = Annotated[str, Field(min_length=1, max_length=1024)]
+Query = Annotated[str, Field(min_length=1, max_length=8192)]
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+Verdict = Literal["Pass", "Fail", "NoData", "Error"]
+Policy = Literal["Hold", "Pause", "Fail"]
+Aggregate = Literal["avg", "max", "min", "sum"]
+Outcome = Literal["Running", "Successful", "Failed", "Inconclusive", "Error", "Skipped"]
+
+_TOLERATED = "(!has(self.failureLimit) || self.failureLimit < 0 ? 0 : self.failureLimit)"
+_IN_A_ROW = "(has(self.consecutiveSuccessLimit) ? self.consecutiveSuccessLimit : 0)"
+_UNBOUNDED = "!has(self.count) || self.count == 0"
+
+
+class ThresholdRange(Model):
+    """Pass if min ≤ value ≤ max."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule("has(self.min) || has(self.max)", "a thresholdRange needs min or max"),
+            rule("!has(self.min) || !has(self.max) || self.min <= self.max", "min must not exceed max"),
+        )
+    }
+
+    min: Bound | None = None
+    max: Bound | None = None
+
+
+class PrometheusQuery(Model):
+    """Your own query; `{{ .revision }}`, `{{ .release }}`, `{{ .namespace }}`, `{{ .window }}` are filled in."""
+
+    query: Query
+    samples_query: Query | None = None
+    """How many samples stand behind the value; held against minSamples."""
+
+
+class StableComparison(Model):
+    """How much higher than stable's the canary's value may be. Of success-rate, the share of failures is compared."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "has(self.maxRelativeIncrease) || has(self.maxAbsoluteIncrease)",
+                "a comparison with stable needs maxRelativeIncrease or maxAbsoluteIncrease",
+            )
+        )
+    }
+
+    max_relative_increase: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    """0.1 allows a tenth more than stable's value. Over a stable value of 0 it says nothing."""
+    max_absolute_increase: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """In the metric's own unit. With maxRelativeIncrease both must hold; over a stable value of 0 this one alone."""
+
+
+class CompareTo(Model):
+    """What the canary's value is held against, besides fixed bounds."""
+
+    stable: StableComparison
+
+
+class Metric(Model):
+    """One question to Prometheus and what makes its answer good."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule("has(self.builtin) != has(self.prometheus)", "set exactly one of builtin and prometheus"),
+            rule(
+                "has(self.thresholdRange) || has(self.successCondition) || has(self.failureCondition) || "
+                "has(self.compareTo)",
+                "a metric needs thresholdRange, successCondition, failureCondition or compareTo",
+            ),
+            rule(
+                "!has(self.thresholdRange) || !(has(self.successCondition) || has(self.failureCondition))",
+                "thresholdRange excludes successCondition and failureCondition",
+            ),
+            rule(
+                "(has(self.builtin) && self.builtin == 'slow-share') == has(self.slo)",
+                "slo is for builtin slow-share, which needs it",
+            ),
+            rule(
+                "!has(self.prometheus) || has(self.prometheus.samplesQuery) || !has(self.minSamples)",
+                "minSamples of a prometheus metric needs samplesQuery",
+            ),
+            rule("!has(self.aggregate) || has(self.prometheus)", "aggregate is for a prometheus metric"),
+            rule(
+                f"!has(self.failureLimit) || self.failureLimit >= 0 || {_IN_A_ROW} > 0",
+                "failureLimit -1 needs consecutiveSuccessLimit, or nothing could ever fail",
+            ),
+            rule(
+                f"{_UNBOUNDED} || self.count >= {_TOLERATED} + {_IN_A_ROW}",
+                "count must be at least failureLimit + consecutiveSuccessLimit; raise count or lower a limit",
+            ),
+            rule(
+                f"{_UNBOUNDED} || !has(self.inconclusiveLimit) || self.count >= self.inconclusiveLimit",
+                "count must be at least inconclusiveLimit; raise count or lower the limit",
+            ),
+            rule(
+                "!has(self.noDataDeadline) || !has(self.interval) || "
+                "duration(self.noDataDeadline) >= duration(self.interval)",
+                "noDataDeadline must be at least interval; nobody would look a second time before it",
+            ),
+        )
+    }
+
+    name: Name
+    builtin: Literal["success-rate", "client-error-share", "slow-share"] | None = None
+    """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
+    client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
+    model itself fails."""
+    slo: Annotated[float, Field(gt=0, le=3600)] | None = None
+    """For slow-share: a request that takes longer is slow. Seconds."""
+    prometheus: PrometheusQuery | None = None
+    aggregate: Aggregate | None = None
+    """What makes one number of several series; without it several series are an Error."""
+    threshold_range: ThresholdRange | None = None
+    success_condition: Expression | None = None
+    """CEL over `result`, a list of numbers: `result[0] >= 0.95`."""
+    failure_condition: Expression | None = None
+    """CEL over `result`; tested first. Neither true with both given is inconclusive: see inconclusiveLimit."""
+    compare_to: CompareTo | None = None
+    """Held beside the other bounds: all must hold."""
+    interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
+    """From the end of one look to the next, and the window of a look. By default the analysis'."""
+    initial_delay: Duration = timedelta(0)
+    """No look before this much time has passed since the canary's first confirmed weight."""
+    count: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """How many conclusive looks are taken at one weight; 0: as many as there is time for. NoData and Error do not
+    count."""
+    failure_limit: Annotated[int, Field(ge=-1, le=1000)] = 0
+    """How many failures of one revision are tolerated; one more rolls back. -1: any number, with
+    consecutiveSuccessLimit."""
+    inconclusive_limit: Annotated[int, Field(ge=0, le=1000)] = 0
+    """How many inconclusive looks are tolerated; one more pauses the release for a human."""
+    consecutive_error_limit: Annotated[int, Field(ge=0, le=1000)] = 4
+    """How many Errors in a row are tolerated; one more, and errorPolicy applies."""
+    consecutive_success_limit: Annotated[int, Field(ge=0, le=1000)] = 0
+    """So many Passes in a row at one weight are enough, and needed; 0: off."""
+    dry_run: bool = False
+    """Measured and shown; decides nothing."""
+    min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    """Fewer samples are NoData. By default 20 for a builtin."""
+    no_data_policy: Policy | None = None
+    """By default the analysis', as the next two."""
+    no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
+    error_policy: Policy | None = None
+
+
+class Analysis(Model):
+    """How the canary is judged."""
+
+    interval: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=1)
+    """From one look to the next."""
+    warm_up: Annotated[Duration, Field()] = timedelta(seconds=30)
+    """Windows start this long after the weight was verified at the gateway."""
+    metrics: Annotated[
+        tuple[Metric, ...],
+        Field(
+            max_length=32,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = ()
+    no_data_policy: Policy = "Hold"
+    no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(hours=1)
+    """How long NoData may last in one step under Hold before the release pauses for a human."""
+    error_policy: Policy = "Hold"
+    """What more Errors in a row than consecutiveErrorLimit do; Hold goes on asking, ever less often."""
+
+
+class Measurement(StatusModel):
+    """One look at one metric."""
+
+    time: AwareDatetime
+    verdict: Verdict
+    value: float | None = None
+    samples: float | None = None
+    stable: float | None = None
+    """Stable's value, for a comparison with it."""
+    message: Annotated[str, Field(max_length=512)] = ""
+
+
+class MetricStatus(StatusModel):
+    """What one metric said of the current canary."""
+
+    name: Name
+    query: Annotated[str, Field(max_length=8192)] = ""
+    """As it was sent last; cut short where the status would grow too large."""
+    bound: Annotated[str, Field(max_length=2300)] = ""
+    """The condition in words, such as `≥ 0.99`."""
+    outcome: Outcome | None = None
+    """What it comes to so far. Skipped: the release ended before it was conclusive, which is no success."""
+    passes: int = 0
+    failures: int = 0
+    inconclusive: int = 0
+    step_passes: int = 0
+    """Conclusive passes since the current weight was verified."""
+    step_looks: int = 0
+    """Looks at the current weight that count: neither NoData for want of data nor Error."""
+    consecutive_passes: int = 0
+    consecutive_errors: int = 0
+    measured_at: AwareDatetime | None = None
+    """When it was asked last at the current weight; its next look is one interval later, after an Error sooner."""
+    no_data_since: AwareDatetime | None = None
+    error_since: AwareDatetime | None = None
+    measurements: Annotated[tuple[Measurement, ...], Field(max_length=10)] = ()
