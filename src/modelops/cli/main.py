@@ -21,6 +21,7 @@ _VERBS: Final[dict[str, tuple[str, str, str]]] = {
     "local": ("modelops.cli.local", "local", "Bring the local home up or down, or say how it is."),
     "validate": ("modelops.cli.validate", "validate", "Find every problem in manifests before git does."),
     "plan": ("modelops.cli.plan", "plan", "Say what would happen, and why, without doing it."),
+    "analyze": ("modelops.cli.analyze", "analyze", "Play a release offline over written-down metrics."),
     "get": ("modelops.cli.get", "get", "Show objects as a table, YAML or JSON."),
     "describe": ("modelops.cli.describe", "describe", "Say all there is to know about one object, and why."),
     "release": ("modelops.cli.release", "release", "Watch and steer a release."),

@@ -30,7 +30,7 @@ class Reading:
     values: tuple[float, ...] = ()
     """One per series: empty is no answer."""
     samples: float | None = None
-    """How many samples stand behind the value; None when nobody asked, or nobody knows."""
+    """How many samples stand behind the value; None when nobody asked, or nobody knows; infinite: surely enough."""
     error: str | None = None
     """Why the question could not be asked or answered."""
     stable: "Reading | None" = None
@@ -148,14 +148,13 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     """Return the one number that was answered; without a number the verdict, NoData or Error, is final."""
     if reading.error is not None:
         return Judgement("Error", message=reading.error)
-    samples = reading.samples
-    if samples is not None and not math.isfinite(samples):
-        samples = None
+    counted = -math.inf if reading.samples is None or math.isnan(reading.samples) else reading.samples
+    samples = counted if math.isfinite(counted) else None
     if len(reading.values) > 1 and metric.aggregate is None:
         words = f"{len(reading.values)} series; aggregate in the query"
         return Judgement("Error", samples=samples, message=f"{words}, or set aggregate" if metric.prometheus else words)
     needed = min_samples(metric)
-    if needed and (samples is None or samples < needed):
+    if needed and counted < needed:
         return Judgement("NoData", samples=samples, message=f"{samples or 0:.0f} of {needed} samples")
     if not reading.values:
         return Judgement("NoData", samples=samples, message="no series")

@@ -1,0 +1,238 @@
+"""A release played offline: the operator's own decisions over answers that were written down. Pure.
+
+Called by `modelops analyze`. Everything but the answers is assumed: servers are ready and weights in force at once, a
+version serves already, nobody gives a command. A metric is looked at on the first tick at which it is due.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE
+from modelops.api.v1alpha1.analysis import Metric, Verdict
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.domain.analysis.verdicts import Reading, judge_of
+from modelops.domain.plan import Action, ApplyObject, DeleteObject
+from modelops.domain.release.decide import decide_release
+from modelops.domain.release.looks import due, look_at
+from modelops.domain.release.objects import Gateway
+from modelops.domain.release.observed import Obj, Observed
+from modelops.domain.release.revision import ServingDefaults, revision_of
+from modelops.workflows.render import Owner
+
+ASSUMED: Final = "servers are ready and weights in force at once; samples are enough where none are given"
+_START: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_DEFAULTS: Final = ServingDefaults("server", "http://mlflow.invalid")
+_GATEWAY: Final = Gateway("modelops", "modelops-system")
+_PASSES: Final = 400
+"""More than any rollout needs to come to rest: two for each of 50 steps, and some."""
+Outcome = Literal["Promoted", "RolledBack", "Paused", "Holding"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What Prometheus answered at one moment."""
+
+    at: float
+    """Seconds since the canary began."""
+    answers: Mapping[str, Reading]
+    """By metric; a metric that is not named has no series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one metric's answer came to at one tick."""
+
+    verdict: Verdict
+    value: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What one tick came to."""
+
+    at: float
+    weight: int
+    """Percent of the traffic for the canary once the tick was decided on."""
+    metrics: Mapping[str, Seen]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """How the release ended, or stands after the last tick."""
+
+    outcome: Outcome
+    at: float
+    """Seconds: when it ended or paused; the last tick when it is holding."""
+    reason: str
+    ticks: tuple[Played, ...]
+
+
+def play(name: str, spec: ModelReleaseSpec, ticks: Sequence[Tick]) -> Replay:
+    """Return what a release does with these answers; ticks after its end are left out.
+
+    Args:
+        name: the release's.
+        spec: sound, see `soundness`.
+        ticks: at least one; their times rise.
+    """
+    world = _World.of(name, spec).rest()
+    played: list[Played] = []
+    if world.status.canary is None:
+        return _ended(world.status, 0.0, played)
+    paused_at: float | None = None
+    for tick in ticks:
+        world = replace(world, now=_START + timedelta(seconds=tick.at))
+        seen = dict(_seen(world, tick))
+        world = world.rest({metric.name: _reading(tick, metric) for metric in world.due()})
+        played.append(Played(tick.at, _weight(world.status), seen))
+        if world.status.canary is None:
+            return _ended(world.status, tick.at, played)
+        paused_at = (tick.at if paused_at is None else paused_at) if _waits_for_a_human(world) else None
+    reason = world.status.waiting_for or ""
+    if paused_at is not None:
+        return Replay("Paused", paused_at, world.status.paused_reason or reason, (*played,))
+    return Replay("Holding", ticks[-1].at, reason, (*played,))
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """A release and its surroundings, which do at once what they are told."""
+
+    owner: Owner
+    spec: ModelReleaseSpec
+    status: ModelReleaseStatus
+    target: RevisionStatus
+    objects: Mapping[tuple[str, str], Obj]
+    """By plural and name."""
+    now: datetime
+
+    @classmethod
+    def of(cls, name: str, spec: ModelReleaseSpec) -> "_World":
+        """Return the world before the canary: a version serves, the next one is wanted."""
+        # Replicas do not matter here, and none would never be ready.
+        spec = spec.model_copy(update={"serving": spec.serving.model_copy(update={"replicas": None})})
+        stable, canary = (
+            RevisionStatus(
+                version=version, revision=revision_of(spec, version, _DEFAULTS), digest=version, since=_START
+            )
+            for version in ("stable", "canary")
+        )
+        kind = MODELRELEASE.resource
+        owner = Owner(kind.api_version, kind.kind, name, "default", "00000000-0000-0000-0000-000000000000")
+        return cls(owner, spec, ModelReleaseStatus(stable=stable), canary, {}, _START)
+
+    def due(self) -> tuple[Metric, ...]:
+        """Return the metrics that the operator would ask now."""
+        return due(self.status, self.spec.analysis, self.now)
+
+    def rest(self, readings: Mapping[str, Reading] | None = None) -> "_World":
+        """Return the world after as many reconciles as there is something to do, the readings given to the first."""
+        world = self
+        for _ in range(_PASSES):
+            before = world
+            plan = decide_release(world.observed(readings or {}))
+            assert isinstance(plan.status, ModelReleaseStatus)
+            world = replace(world, status=plan.status, objects=_acted(world.objects, plan.actions))
+            if readings is None and (world.status, world.objects) == (before.status, before.objects):
+                return world
+            readings = None
+        return world
+
+    def observed(self, readings: Mapping[str, Reading]) -> Observed:
+        """Return one look at it."""
+
+        def children(plural: str) -> dict[str, Obj]:
+            return {name: obj for (kind, name), obj in self.objects.items() if kind == plural}
+
+        return Observed(
+            owner=self.owner,
+            spec=self.spec,
+            status=self.status,
+            target=self.target,
+            waiting="",
+            rival="",
+            route=self.objects.get((HTTPROUTE.plural, self.owner.name)),
+            deployments=children(DEPLOYMENT.plural),
+            services=children(SERVICE.plural),
+            records=children(CONTROLLERREVISION.plural),
+            readings=readings,
+            command=None,
+            gateway=_GATEWAY,
+            defaults=_DEFAULTS,
+            now=self.now,
+        )
+
+
+def _acted(objects: Mapping[tuple[str, str], Obj], actions: Sequence[Action]) -> dict[tuple[str, str], Obj]:
+    """Return the objects after the actions, with what kubelet and gateway add."""
+    after = dict(objects)
+    for action in actions:
+        match action:
+            case ApplyObject(resource=resource, obj=obj):
+                status: dict[str, Any] = {}
+                if resource is DEPLOYMENT:
+                    status = {"readyReplicas": 1, "observedGeneration": 1}
+                if resource is HTTPROUTE:
+                    conditions = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
+                    status = {"parents": [{"conditions": conditions}]}
+                meta = {**obj["metadata"], "generation": 1}
+                after[resource.plural, meta["name"]] = {**obj, "metadata": meta, "status": status}
+            case DeleteObject(resource=resource, name=name):
+                after.pop((resource.plural, name), None)
+            case _:
+                pass
+    return after
+
+
+def _seen(world: _World, tick: Tick) -> Iterator[tuple[str, Seen]]:
+    """Yield what every metric's answer is worth, whether or not it is looked at now."""
+    asked = {metric.name for metric in world.due()}
+    for metric in world.spec.analysis.metrics:
+        judged = judge_of(metric).judge(_reading(tick, metric))
+        reason = judged.message
+        if metric.name not in asked:
+            reason += f"; not counted: {_why_not(world, metric)}"
+        elif metric.dry_run:
+            reason += "; dry run"
+        yield metric.name, Seen(judged.verdict, judged.value, reason)
+
+
+def _why_not(world: _World, metric: Metric) -> str:
+    look = look_at(world.status, world.spec.analysis, metric)
+    if look is not None:
+        return f"not due before {(look - _START).total_seconds():g} s"
+    return "no weight is in force" if world.status.weight == 0 else "its looks at this weight are over"
+
+
+def _reading(tick: Tick, metric: Metric) -> Reading:
+    """Return a tick's answer; samples that were not written down are taken to be enough."""
+    answer = tick.answers.get(metric.name, Reading())
+
+    def enough(reading: Reading) -> Reading:
+        return replace(reading, samples=math.inf) if reading.samples is None else reading
+
+    stable = answer.stable
+    return replace(enough(answer), stable=None if stable is None else enough(stable))
+
+
+def _weight(status: ModelReleaseStatus) -> int:
+    if status.canary is not None:
+        return status.weight
+    return 100 if status.history[-1].outcome == "Promoted" else 0
+
+
+def _ended(status: ModelReleaseStatus, at: float, played: Sequence[Played]) -> Replay:
+    last = status.history[-1]
+    return Replay("Promoted" if last.outcome == "Promoted" else "RolledBack", at, last.message, tuple(played))
+
+
+def _waits_for_a_human(world: _World) -> bool:
+    if world.status.paused_reason is not None:
+        return True
+    steps = world.spec.strategy.canary.steps
+    step = steps[world.status.step] if world.status.step < len(steps) else None
+    return step is not None and step.pause is not None and step.pause.duration is None
