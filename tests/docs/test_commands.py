@@ -96,7 +96,12 @@ def test_reference_of_verbs_is_what_the_program_says() -> None:
 # Run by tests of their own, with everything they bring up: tests/local/test_loop.py, tests/unit/server.
 ELSEWHERE = ("modelops local up", "modelops local down", "modelops serve", "modelops local prune")
 EXAMPLES = [line for page, line in commands("modelops") if page == "cli.md" and not line.startswith(ELSEWHERE)]
-CODES = {"modelops plan -f examples/digits/v2 --exit-code": 5, "modelops doctor": None, "modelops local status": 1}
+CODES = {
+    "modelops plan -f examples/digits/v2 --exit-code": 5,
+    "modelops analyze -f examples/digits/v1/modelrelease.yaml --replay examples/digits/replay-bad.json": 3,
+    "modelops doctor": None,
+    "modelops local status": 1,
+}
 """Exit codes other than 0; None where the machine decides."""
 
 
