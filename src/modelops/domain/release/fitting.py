@@ -12,10 +12,11 @@ _MORE: Final = "…"
 def fitted(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
     """Return the metrics within their room: texts cut short first, then the oldest measurements left out."""
     room = _ROOM // max(1, len(metrics))
-    return tuple(one if _size(one) <= room else _fit(one, room) for one in metrics)
+    return tuple(_fit(one, room) for one in metrics)
 
 
 def _fit(metric: MetricStatus, room: int) -> MetricStatus:
+    # Cut whether or not there is room, so that fitting what was fitted changes nothing.
     looks = tuple(one.model_copy(update={"message": _cut(one.message, room // 10)}) for one in metric.measurements)
     texts = {"query": _cut(metric.query, room // 4), "bound": _cut(metric.bound, room // 10), "measurements": looks}
     fit = metric.model_copy(update=texts)
@@ -25,7 +26,8 @@ def _fit(metric: MetricStatus, room: int) -> MetricStatus:
 
 
 def _cut(text: str, room: int) -> str:
-    return text if len(text.encode()) <= room else text.encode()[:room].decode(errors="ignore") + _MORE
+    kept = text.encode()
+    return text if len(kept) <= room else kept[:room].decode(errors="ignore") + _MORE
 
 
 def _size(metric: MetricStatus) -> int:

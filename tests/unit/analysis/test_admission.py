@@ -1,0 +1,101 @@
+"""What is refused before anything is judged: by the schema's rules, or Stalled with the field and the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from modelops.cli.main import cli
+from tests.unit.analysis.playing import QUERY, RANGE, SUCCESS
+from tests.unit.release.world import World
+
+COMPARED = {**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}
+AT_100 = [{"setWeight": 100}, {"analyze": {"duration": "1m"}}]
+
+
+def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = None, **analysis: Any) -> str:
+    """Return what `validate` says of a release; nothing if it is valid."""
+    spec = {
+        "model": {"name": "price", "version": "1"},
+        "strategy": {"canary": {"steps": steps or [{"setWeight": 50}, {"analyze": {"duration": "1m"}}]}},
+        "analysis": {"metrics": [{"name": "m", **metric} for metric in metrics], **analysis},
+    }
+    meta = {"apiVersion": "modelops.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "price"}}
+    (tmp_path / "release.yaml").write_text(yaml.safe_dump({**meta, "spec": spec}))
+    found = CliRunner().invoke(cli, ["validate", str(tmp_path)])
+    return found.output if found.exit_code else ""
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        pytest.param({**QUERY}, "needs thresholdRange, successCondition, failureCondition or compareTo", id="no bound"),
+        pytest.param({**QUERY, "thresholdRange": {"min": 2, "max": 1}}, "min must not exceed max", id="min above max"),
+        pytest.param({**QUERY, "thresholdRange": {}}, "needs min or max", id="empty range"),
+        pytest.param({**RANGE, "count": 3, "failureLimit": 4}, "count must be at least failureLimit", id="count"),
+        pytest.param(
+            {**RANGE, "count": 3, "failureLimit": 2, "consecutiveSuccessLimit": 2},
+            "count must be at least failureLimit + consecutiveSuccessLimit",
+            id="count below the sum",
+        ),
+        pytest.param({**SUCCESS, "count": 1, "inconclusiveLimit": 2}, "at least inconclusiveLimit", id="inconclusive"),
+        pytest.param({**RANGE, "failureLimit": -1}, "-1 needs consecutiveSuccessLimit", id="nothing could ever fail"),
+        pytest.param({**RANGE, "failureLimit": -2}, "failureLimit", id="below -1"),
+        pytest.param({**RANGE, "minSamples": 5}, "needs samplesQuery", id="samples that nobody counts"),
+        pytest.param({**QUERY, "compareTo": {"stable": {}}}, "maxRelativeIncrease or max", id="compared by nothing"),
+        pytest.param({**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": -1}}}, "maxRelative", id="negative"),
+        pytest.param(
+            {"builtin": "success-rate", "thresholdRange": {"min": 0.9}, "aggregate": "max"},
+            "aggregate is for a prometheus metric",
+            id="aggregate of a builtin",
+        ),
+        pytest.param({**RANGE, "aggregate": "median"}, "aggregate", id="unknown aggregate"),
+        pytest.param({**RANGE, "interval": "10m", "noDataDeadline": "5m"}, "at least interval", id="deadline"),
+        pytest.param({**RANGE, "noDataDeadline": "30s"}, "noDataDeadline: must be at least the interval, 1m", id="own"),
+        pytest.param({**RANGE, "noDataPolicy": "Pass"}, "noDataPolicy", id="no policy makes a Pass"),
+        pytest.param({**SUCCESS, "prometheus": {"query": "{{ .revison }}"}}, "known fields are", id="unknown field"),
+        pytest.param({**RANGE, "interval": "1ms"}, "interval", id="too often"),
+    ],
+)
+def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: str) -> None:
+    """The field and the remedy."""
+    assert said in refused(tmp_path, metric)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        pytest.param({**RANGE, "count": 4, "failureLimit": 2, "consecutiveSuccessLimit": 2}, id="count is the sum"),
+        pytest.param({**RANGE, "count": 0, "failureLimit": 5}, id="count 0 is no count"),
+        pytest.param({**RANGE, "count": 2}, id="count without an interval: the analysis' is meant"),
+        pytest.param({**RANGE, "count": 3, "failureLimit": -1, "consecutiveSuccessLimit": 3}, id="no failure limit"),
+        pytest.param({**QUERY, "thresholdRange": {"min": 1, "max": 1}}, id="exactly one value"),
+        pytest.param(COMPARED, id="compared only"),
+        pytest.param({**RANGE, "dryRun": True, "initialDelay": "5m", "errorPolicy": "Fail"}, id="everything else"),
+    ],
+)
+def test_what_makes_sense_is_accepted(tmp_path: Path, metric: dict[str, Any]) -> None:
+    """No rule is stricter than its reason."""
+    assert refused(tmp_path, metric) == ""
+
+
+def test_comparison_at_full_weight_is_refused(tmp_path: Path) -> None:
+    """Stable has no traffic there; before it, or as a dry run, it may be asked."""
+    said = "spec.strategy.canary.steps[1].analyze: at weight 100 stable has no traffic, so m cannot be compared with it"
+    assert said in refused(tmp_path, COMPARED, steps=AT_100)
+    assert refused(tmp_path, {**COMPARED, "dryRun": True}, steps=AT_100) == ""
+    assert refused(tmp_path, RANGE, steps=AT_100) == ""
+
+
+def test_what_no_schema_can_say_is_stalled_with_the_field() -> None:
+    """The operator refuses what slipped past `validate`, and touches nothing."""
+    world = World()
+    old = world.first()
+    metrics = [{"name": "m", **COMPARED}]
+    world.release(strategy={"canary": {"steps": AT_100}}, analysis={"metrics": metrics})
+    world.train("2")
+    world.settle()
+    assert world.reason("Stalled").startswith("InvalidSpec: spec.strategy.canary.steps[1].analyze: at weight 100")
+    assert world.route() == {old: 100}
