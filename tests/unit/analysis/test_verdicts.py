@@ -79,11 +79,22 @@ def test_bad_expression_is_refused_in_one_line(text: str) -> None:
         pytest.param("len(result) > 0 && result[0] != 0", [0.5], True, id="length"),
         pytest.param("result[0] * 2 + 1 <= 2", [0.5], True, id="arithmetic"),
         pytest.param("result[0] > 0.5 ? true : false", [0.4], False, id="choice"),
+        pytest.param("default(result[0], 0) >= 0.5", [0.5], True, id="default of what is there"),
+        pytest.param("isNil(result[0]) || result[0] > 1", [0.5], False, id="a number is not nil"),
+        pytest.param("asInt(result[0]) == 2", [2.9], True, id="asInt cuts the fraction off"),
+        pytest.param("asFloat(result[0]) / 2 > 1", [2.5], True, id="asFloat"),
+        pytest.param("isInf(result[0])", [math.inf], True, id="isInf"),
     ],
 )
 def test_expression(text: str, result: list[float], expected: bool) -> None:
     """Conditions compute and compare numbers."""
     assert compile_expression(text)(result) is expected
+
+
+@pytest.mark.parametrize("text", ["asInt(result[0]) > 0", "default(result[1], 0.0) > 0", "isNaN(result)"])
+def test_helper_that_cannot_answer_is_an_error(text: str) -> None:
+    """Infinity has no whole number, and an index out of range is none of Argo's nil either: Error, never a Pass."""
+    assert verdict({**QUERY, "successCondition": text}, math.inf) == "Error"
 
 
 def test_bound_is_said_in_words() -> None:
