@@ -6,7 +6,7 @@ and an older event never replaces it.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from modelops.adapters.cluster import KubeClient
 from modelops.adapters.guarded import write_over
@@ -15,6 +15,8 @@ from modelops.errors import Conflict
 
 _Key = tuple[str, str, str]
 _T = TypeVar("_T")
+_REMEMBERED: Final = 10_000
+"""Deletions that are remembered, so that an older event does not bring the object back."""
 
 
 class CachedCluster:
@@ -44,23 +46,43 @@ class CachedCluster:
                 held = self._objects.get(key)
                 if held is None or held["metadata"].get("uid") == obj["metadata"].get("uid"):
                     self._objects.pop(key, None)
-                self._deleted[key] = max(version, self._deleted.get(key, 0))
-                while len(self._deleted) > 10_000:
-                    self._deleted.pop(next(iter(self._deleted)))
+                self._bury(key, version)
             else:
                 self._put(key, obj, version)
 
-    def prime(self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None) -> int:
-        """List a watched resource into the cache, dropping what is gone; return how many there are."""
-        items = self._client.list(resource, namespace, labels)
-        present = {_key(resource, item): item for item in items}
+    def prime(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None
+    ) -> Sequence[dict[str, Any]] | None:
+        """List a watched resource into the cache; return what vanished since, or None if nobody serves the resource."""
+        page = self._client.list_page(resource, namespace, labels)
+        if page is None:
+            self.replace(resource, (), "")
+            return None
+        return self.replace(resource, page["items"], page["metadata"].get("resourceVersion", ""))
+
+    def replace(self, resource: Resource, items: Iterable[Mapping[str, Any]], version: str) -> Sequence[dict[str, Any]]:
+        """Let a list replace what is cached of a resource; return the cached objects that it does not have any more.
+
+        What a watch has told since the list was read is younger, and stays: objects and deletions alike.
+
+        Args:
+            resource: what was listed, everywhere that is watched.
+            items: all of them; an item of a list need not say its apiVersion and kind.
+            version: of the list; empty if it is younger than anything.
+        """
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        present = {_key(resource, item): kind | dict(item) for item in items}
+        read = _number(version) if version else None
+        gone = []
         with self._lock:
             for key in [key for key in self._objects if key[0] == resource.plural and key not in present]:
-                del self._objects[key]
+                if read is None or _version(self._objects[key]) <= read:
+                    gone.append(self._objects.pop(key))
+                    self._bury(key, read or 0)
             for key, item in present.items():
                 self._put(key, item, _version(item))
             self._synced.add(resource.plural)
-        return len(items)
+        return gone
 
     def cached(self, resource: Resource) -> list[dict[str, Any]]:
         """Return every cached object of a resource."""
@@ -165,6 +187,11 @@ class CachedCluster:
                 self._put(_key(resource, obj), obj, _version(obj))
         return obj
 
+    def _bury(self, key: _Key, version: int) -> None:
+        self._deleted[key] = max(version, self._deleted.get(key, 0))
+        while len(self._deleted) > _REMEMBERED:
+            self._deleted.pop(next(iter(self._deleted)))
+
     def _put(self, key: _Key, obj: Mapping[str, Any], version: int) -> None:
         held = self._objects.get(key)
         if version <= self._deleted.get(key, -1) or (held is not None and _version(held) > version):
@@ -178,5 +205,9 @@ def _key(resource: Resource, obj: Mapping[str, Any]) -> _Key:
 
 
 def _version(obj: Mapping[str, Any]) -> int:
-    text = obj["metadata"].get("resourceVersion", "0")
-    return int(text) if str(text).isdigit() else 0
+    return _number(obj["metadata"].get("resourceVersion", "0"))
+
+
+def _number(version: object) -> int:
+    """Return a resourceVersion as what it is on every API server: a number that grows."""
+    return int(str(version)) if str(version).isdigit() else 0

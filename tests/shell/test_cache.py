@@ -1,0 +1,104 @@
+"""The cache between a list and a watch: whichever knows more is believed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from modelops.adapters.cached_cluster import CachedCluster
+from modelops.api.kinds import COMPUTEPOOL
+
+POOL = COMPUTEPOOL.resource
+
+
+def pool(name: str, version: int, uid: str = "") -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": uid or f"uid-of-{name}", "resourceVersion": str(version)}}
+
+
+class Lister:
+    """An API server that answers one list; something may happen after it was read and before it arrives."""
+
+    def __init__(self, version: int, *items: dict[str, Any]) -> None:
+        self._page = {"items": list(items), "metadata": {"resourceVersion": str(version)}}
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def list_page(self, *_: object) -> dict[str, Any]:
+        self.meanwhile()
+        return self._page
+
+
+def cache_over(lister: Lister) -> CachedCluster:
+    return CachedCluster(lister, [POOL])  # type: ignore[arg-type]
+
+
+def names(cluster: CachedCluster) -> dict[str, str]:
+    return {obj["metadata"]["name"]: obj["metadata"]["resourceVersion"] for obj in cluster.cached(POOL)}
+
+
+def test_an_object_that_a_watch_told_while_the_list_was_under_way_stays() -> None:
+    """It was created after the list was read, so the list cannot have it."""
+    lister = Lister(10, pool("old", 5))
+    cluster = cache_over(lister)
+    lister.meanwhile = lambda: cluster.feed(POOL, pool("new", 11))
+
+    assert cluster.prime(POOL, None, None) == []
+
+    assert names(cluster) == {"old": "5", "new": "11"}
+
+
+def test_a_deletion_that_a_watch_told_while_the_list_was_under_way_is_believed() -> None:
+    """The list still has the object."""
+    lister = Lister(10, pool("leaving", 5))
+    cluster = cache_over(lister)
+    cluster.feed(POOL, pool("leaving", 5))
+    lister.meanwhile = lambda: cluster.feed(POOL, pool("leaving", 11), deleted=True)
+
+    cluster.prime(POOL, None, None)
+
+    assert names(cluster) == {}
+
+
+def test_a_change_that_a_watch_told_while_the_list_was_under_way_is_kept() -> None:
+    """The list has an older version of the object."""
+    lister = Lister(10, pool("changing", 5))
+    cluster = cache_over(lister)
+    lister.meanwhile = lambda: cluster.feed(POOL, pool("changing", 12))
+
+    cluster.prime(POOL, None, None)
+
+    assert names(cluster) == {"changing": "12"}
+
+
+def test_what_a_list_does_not_have_is_gone_and_told() -> None:
+    """Its deletion was missed; a late event of its last change does not bring it back."""
+    cluster = cache_over(Lister(10, pool("stays", 5)))
+    cluster.feed(POOL, pool("stays", 5))
+    cluster.feed(POOL, pool("missed", 6))
+
+    gone = cluster.prime(POOL, None, None)
+    cluster.feed(POOL, pool("missed", 6))
+
+    assert gone is not None
+    assert [obj["metadata"]["name"] for obj in gone] == ["missed"]
+    assert names(cluster) == {"stays": "5"}
+
+
+def test_an_object_made_anew_under_the_same_name_is_seen() -> None:
+    """A deletion is remembered by its version, not by the name."""
+    cluster = cache_over(Lister(10))
+    cluster.feed(POOL, pool("again", 6))
+    cluster.prime(POOL, None, None)
+
+    cluster.feed(POOL, pool("again", 11, "another"))
+
+    assert names(cluster) == {"again": "11"}
+
+
+def test_of_a_resource_that_nobody_serves_there_is_nothing() -> None:
+    """Its definition was deleted, and its objects with it."""
+    lister = Lister(10)
+    lister.list_page = lambda *_: None  # type: ignore[assignment, method-assign, return-value]
+    cluster = cache_over(lister)
+    cluster.feed(POOL, pool("orphan", 6))
+
+    assert cluster.prime(POOL, None, None) is None
+
+    assert names(cluster) == {}
