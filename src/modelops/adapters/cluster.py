@@ -1,14 +1,13 @@
 """The Kubernetes API with raw dictionaries over a pooled connection. The only place that speaks to it.
 
 Typed client models cost tens of milliseconds and megabytes per list; dictionaries cost neither. The configuration
-(addresses, certificates, tokens) is loaded by the `kubernetes` package, as kubectl users expect.
+(addresses, certificates, tokens) is found by `connect`, as kubectl users expect.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -16,8 +15,9 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
-from modelops.adapters import kubeconfig
+from modelops.adapters.connect import connection_of, pool_of
 from modelops.adapters.fence import Fence
+from modelops.adapters.kubeconfig import Connection
 from modelops.api.kinds import EVENT, Resource
 from modelops.api.labels import MANAGER
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient
@@ -25,6 +25,7 @@ from modelops.errors import Conflict, ModelopsError, Stalled, Transient
 _JSON: Final = "application/json"
 _TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
 _DEADLINE: Final = urllib3.Timeout(connect=5, read=30)
+_UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
 _CONFLICT: Final = 409
 
@@ -33,25 +34,24 @@ class KubeClient:
     """One API server. Thread-safe; every call has a deadline.
 
     Args:
-        host: base address of the API server.
-        pool: where connections come from (holds certificates).
-        headers: sent with every request (holds the token; never logged).
-        namespace: the namespace of the context.
+        connection: where it is, and with which token; the token is never logged.
+        pool: where connections come from.
+        headers: sent with every request.
         fence: passed by every write; None where there is no other writer.
     """
 
     def __init__(
         self,
-        host: str,
+        connection: Connection,
         pool: urllib3.PoolManager,
         headers: Mapping[str, str],
-        namespace: str,
         fence: Fence | None = None,
     ) -> None:
-        self._host = host.rstrip("/")
+        self.connection = connection
+        self.namespace = connection.namespace
+        self._host = connection.host.rstrip("/")
         self._pool = pool
         self._headers = dict(headers)
-        self.namespace = namespace
         self._fence = fence
 
     @classmethod
@@ -76,54 +76,8 @@ class KubeClient:
         Raises:
             Stalled: there is no usable configuration.
         """
-        found = kubeconfig.load(Path(path), context) if path is not None else None
-        if found is not None:
-            https: dict[str, Any] = {"ssl_context": found.tls} if found.tls else {}
-            if found.server_name:
-                https |= {"server_hostname": found.server_name, "assert_hostname": found.server_name}
-            pool = urllib3.PoolManager(num_pools=4, maxsize=16, block=False, retries=False, timeout=deadline, **https)
-            token = {"Authorization": f"Bearer {found.token}"} if found.token else {}
-            return cls(found.host, pool, token | {"User-Agent": agent}, found.namespace, fence)
-        return cls._by_the_kubernetes_package(path, context, deadline, agent, fence)
-
-    @classmethod
-    def _by_the_kubernetes_package(
-        cls, path: str | None, context: str | None, deadline: urllib3.Timeout, agent: str, fence: Fence | None
-    ) -> Self:
-        from kubernetes import client, config  # noqa: PLC0415 - 50 MiB and half a second; only who needs it pays
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-
-        settings = client.Configuration()
-        namespace = "default"
-        try:
-            try:
-                config.load_kube_config(path, context=context, client_configuration=settings)
-                _, active = config.list_kube_config_contexts(path)
-                named = context or (active or {}).get("name")
-                contexts, _ = config.list_kube_config_contexts(path)
-                for entry in contexts:
-                    if entry["name"] == named:
-                        namespace = entry["context"].get("namespace", namespace)
-            except ConfigException:
-                if path is not None or context is not None:
-                    raise
-                config.load_incluster_config(client_configuration=settings)
-        except ConfigException as error:
-            raise Stalled("NoKubeconfig", f"no usable kubeconfig: {error}; give --kubeconfig or --context") from error
-        pool = urllib3.PoolManager(
-            num_pools=4,
-            maxsize=16,
-            block=False,
-            cert_reqs="CERT_REQUIRED" if settings.verify_ssl else "CERT_NONE",
-            ca_certs=settings.ssl_ca_cert,
-            cert_file=settings.cert_file,
-            key_file=settings.key_file,
-            retries=False,
-            timeout=deadline,
-        )
-        token = settings.get_api_key_with_prefix("authorization") or settings.get_api_key_with_prefix("BearerToken")
-        headers = {"Authorization": token} if token else {}
-        return cls(settings.host, pool, headers | {"User-Agent": agent}, namespace, fence)
+        connection = connection_of(path, context)
+        return cls(connection, pool_of(connection, deadline), {"User-Agent": agent}, fence)
 
     # --- one request -------------------------------------------------------------------------------------------
 
@@ -143,17 +97,17 @@ class KubeClient:
             Conflict: 409. Transient: unreachable, timeout, 429 or 5xx, or the fence (NotLeader). Stalled: any other
                 refusal.
         """
-        headers = self._headers | {"Accept": accept}
-        data: bytes | Iterator[bytes] | None = None
+        headers = {"Accept": accept}
+        data: bytes | None = None
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers |= {"Content-Type": content_type, "Content-Length": str(len(data))}
         fence = None if method == "GET" else self._fence
-        if fence is not None and isinstance(data, bytes):
-            data = fence.guarded(data)
         try:
             with fence.passing() if fence is not None else nullcontext():
-                response = self._pool.request(method, self._host + path, body=data, headers=headers)
+                response = self._sent(method, path, data, headers, fence)
+                if response.status == _UNAUTHORIZED and self.connection.token.renewed():
+                    response = self._sent(method, path, data, headers, fence)
         except SSLError as error:
             raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
         except (PoolTimeout, MaxRetryError, HTTPError) as error:
@@ -165,6 +119,13 @@ class KubeClient:
         decoded: dict[str, Any] = json.loads(response.data)
         return decoded
 
+    def _sent(
+        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str], fence: Fence | None
+    ) -> urllib3.BaseHTTPResponse:
+        body = fence.guarded(data) if fence is not None and data is not None else data
+        everything = {**self._headers, **self.connection.token.headers(), **headers}
+        return self._pool.request(method, self._host + path, body=body, headers=everything)
+
     def ping(self, path: str) -> bool:
         """Return whether a path answers with success, whatever it says: for what the API server proxies.
 
@@ -172,7 +133,7 @@ class KubeClient:
             Transient: the API server does not answer. Stalled: its certificate does not fit.
         """
         try:
-            return self._pool.request("GET", self._host + path, headers=self._headers).status < 400
+            return self._sent("GET", path, None, {}, None).status < 400
         except SSLError as error:
             raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
         except (PoolTimeout, MaxRetryError, HTTPError) as error:
@@ -272,7 +233,7 @@ class KubeClient:
             response = self._pool.request(
                 "GET",
                 url,
-                headers=self._headers | {"Accept": _JSON},
+                headers={**self._headers, **self.connection.token.headers(), "Accept": _JSON},
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=5, read=seconds + 15),
             )

@@ -1,6 +1,6 @@
 """Reads a kubeconfig for the usual case, so that a verb need not import 50 MiB to learn one address.
 
-Called by `cluster.KubeClient.from_kubeconfig`, which hands over to the `kubernetes` package whatever needs a program or
+Called by `connect.connection_of`, which hands over to the `kubernetes` package whatever needs a program or
 a plug-in (`exec`, `auth-provider`), a proxy, or several files merged. It must never log what it reads.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, Final
 import yaml
 from urllib3.util.ssl_ import create_urllib3_context
 
+from modelops.adapters.token import Token
 from modelops.errors import Stalled
 
 _LEFT_TO_KUBERNETES: Final = frozenset({"exec", "auth-provider", "username", "password", "as", "proxy-url"})
@@ -33,7 +34,7 @@ class Connection:
     """None for plain http."""
     server_name: str | None
     """The name that the server's certificate must have, where it is not the host's."""
-    token: str | None
+    token: Token
     namespace: str
     context: str
 
@@ -136,10 +137,14 @@ def _file(path: Path, named: str) -> bytes:
         raise _unusable(path, f"{named}: {error.strerror}") from error
 
 
-def _token(path: Path, user: Mapping[str, Any]) -> str | None:
-    if user.get("token"):
-        return str(user["token"])
-    return _file(path, str(user["tokenFile"])).decode().strip() if user.get("tokenFile") else None
+def _token(path: Path, user: Mapping[str, Any]) -> Token:
+    if user.get("token") or not user.get("tokenFile"):
+        return Token(str(user.get("token") or ""))
+    named = str(user["tokenFile"])
+    try:
+        return Token(file=path.parent / Path(named).expanduser())
+    except OSError as error:
+        raise _unusable(path, f"{named}: {error.strerror}") from error
 
 
 @contextmanager

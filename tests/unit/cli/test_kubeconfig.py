@@ -60,7 +60,7 @@ def test_certificates_may_be_inline_or_files(tmp_path: Path) -> None:
         assert found.tls is not None
         assert found.tls.verify_mode == ssl.CERT_REQUIRED
         assert found.tls.cert_store_stats()["x509"] == 1
-        assert (found.namespace, found.token) == ("team", None)
+        assert (found.namespace, dict(found.token.headers())) == ("team", {})
 
 
 def test_tokens_may_be_inline_or_files(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_tokens_may_be_inline_or_files(tmp_path: Path) -> None:
     file = kubeconfig.load(write(tmp_path, {"tokenFile": "token"}), "one")
     assert inline is not None
     assert file is not None
-    assert (inline.token, file.token) == ("inline", "from-file")
+    assert [one.token.headers()["Authorization"] for one in (inline, file)] == ["Bearer inline", "Bearer from-file"]
 
 
 def test_verification_is_off_only_when_said(tmp_path: Path) -> None:
