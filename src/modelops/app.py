@@ -9,11 +9,10 @@ import functools
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import kopf
@@ -31,7 +30,7 @@ from modelops.adapters.mlflow_login import Login
 from modelops.adapters.prometheus import Prometheus
 from modelops.api.kinds import KINDS, Kind
 from modelops.domain.leadership import Timing
-from modelops.errors import ModelopsError
+from modelops.errors import ModelopsError, Transient
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.computepool import ComputePoolReconciler
 from modelops.reconcile.dataset import DatasetReconciler
@@ -40,8 +39,12 @@ from modelops.reconcile.loop import Key, Loop, Outcome
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from modelops.reconcile.trainingrun import TrainingRunReconciler
 from modelops.shell.election import Election
+from modelops.shell.ending import end_now, ends_the_process, heed_signals
 from modelops.shell.health import Health, serve_health, serve_metrics
-from modelops.shell.registry import CHILD_LABELS, CHILDREN, build_registry, watched
+from modelops.shell.pulse import Pulse
+from modelops.shell.registry import News, build_registry, watched
+from modelops.shell.watching import Watching
+from modelops.shell.watchman import ask, deadline_of, watch_over
 from modelops.shell.workers import Workers
 from modelops.telemetry import logging as logs
 from modelops.telemetry.metrics import OperatorMetrics
@@ -78,11 +81,13 @@ def login_of(config: configuration.Config) -> Login:
     )
 
 
-def build_ports(config: configuration.Config, cluster: CachedCluster, fence: Fence | None = None) -> Ports:
+def build_ports(
+    config: configuration.Config, cluster: CachedCluster, git: GitMirrors, fence: Fence | None = None
+) -> Ports:
     """Return every port with its real adapter."""
     return Ports(
         cluster=cluster,
-        git=GitMirrors(config.git_cache_dir, config.allowed_git_schemes),
+        git=git,
         registry=MlflowRegistry(config.mlflow_tracking_uri, login=login_of(config), fence=fence),
         metrics=Prometheus(config.prometheus_url),
         clock=SystemClock(),
@@ -108,26 +113,35 @@ class Operator:
     Args:
         config: the configuration.
         client: the API server.
+        probe: the same, with short deadlines: asked when a watch is silent.
         fence: passed by every write; None where there is nobody to be elected against.
     """
 
-    def __init__(self, config: configuration.Config, client: KubeClient, fence: Fence | None = None) -> None:
+    def __init__(
+        self, config: configuration.Config, client: KubeClient, probe: KubeClient, fence: Fence | None = None
+    ) -> None:
         self._config = config
+        self._client = client
+        self._probe = probe
         self._cluster = CachedCluster(client, watched())
         self._metrics = OperatorMetrics(CollectorRegistry())
-        self._health = Health()
-        loops = build_loops(build_ports(config, self._cluster, fence))
+        self._pulse = Pulse(watched(), 2 * config.watch_silence_seconds)
+        self._health = Health(self._pulse)
+        self._git = GitMirrors(config.git_cache_dir, config.allowed_git_schemes)
+        loops = build_loops(build_ports(config, self._cluster, self._git, fence))
         self._workers = Workers(loops, on_outcome=self._on_outcome, on_gone=self._metrics.gone, paused=True)
+        for resource in watched():
+            self._metrics.watches(resource, functools.partial(self._pulse.last, resource))
 
-    async def run(self, elect: Callable[[Callable[[], object]], Election] | None = None) -> None:
-        """Run until SIGTERM or SIGINT.
+    async def run(self, elect: Callable[[Callable[[], object]], Election] | None = None) -> bool:
+        """Run until SIGTERM or SIGINT; return whether it was one of them that ended it.
 
         Args:
             elect: makes the election, given what it is to call once it is won; by default there is none.
         """
-        stopping, ending, elected = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        stopping, elected = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
-        _heed_signals(stopping)
+        heed_signals(stopping, self._config.stop_seconds)
         config = self._config
         runners = [
             await serve_health(self._health, config.listen, config.health_port),
@@ -139,38 +153,55 @@ class Operator:
         else:
             election = elect(functools.partial(loop.call_soon_threadsafe, elected.set))
             election.start()
-        watching = asyncio.create_task(self._watch(ending, stopping))
-        working = asyncio.create_task(self._work(elected))
-        done, _ = await asyncio.wait(
-            {watching, working, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not stopping.is_set():
-            self._health.failed("a watcher ended by itself")
+
+        def wake(kind: Kind, key: Key) -> None:
+            loop.call_soon_threadsafe(self._workers.wake, kind, key)
+
+        news = News(self._cluster, wake, self._metrics.listed)
+        watching = Watching(functools.partial(self._registry, news), config.namespace)
+        watching.start()
+        question = functools.partial(ask, self._probe, namespace=config.namespace)
+        endless = {
+            asyncio.create_task(watch_over(self._pulse, question, watching.restart)),
+            asyncio.create_task(self._work(news, elected)),
+        }
+        told = asyncio.create_task(stopping.wait())
+        done, _ = await asyncio.wait({*endless, told}, return_when=asyncio.FIRST_COMPLETED)
+        if told not in done:
+            self._health.failed("a task that must run for ever has ended")
             for task in done:
-                _log.error("ended by itself: %s", task.exception() if not task.cancelled() else "cancelled")
-        working.cancel()
+                _log.error("ended by itself: %s; this process ends", task.exception())
+        for task in endless:
+            task.cancel()
         await self._workers.stop()
         if election is not None:
             # Before anything else that takes time: a successor waits for this.
             await asyncio.to_thread(election.resign)
-        ending.set()
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-            await asyncio.wait_for(watching, 10)
+        self._git.close()
+        watching.stop(0)
         for runner in runners:
             await runner.cleanup()
+        return told in done
 
-    async def _work(self, elected: asyncio.Event) -> None:
+    def _registry(self, news: News) -> kopf.OperatorRegistry:
+        silence = self._config.watch_silence_seconds
+        return build_registry(news, self._client.connection, self._pulse, silence=silence, agent=self._client.agent)
+
+    async def _work(self, news: News, elected: asyncio.Event) -> None:
         """Keep the caches right by listing, now and then; once elected, list first and then work.
 
         What was cached while standing by may be as old as a watch that died unnoticed; a leader begins with what is.
         """
+        loop = asyncio.get_running_loop()
+        # Not the loop's own threads: a list that hangs would hold up the end.
+        thread = ThreadPoolExecutor(1, thread_name_prefix="relist")
         while True:
             leads = elected.is_set()
             try:
-                await asyncio.to_thread(self._prime)
+                await loop.run_in_executor(thread, news.prime, self._config.namespace)
             except ModelopsError as error:
                 _log.warning("relist: %s", error)
-                await asyncio.sleep(2)
+                await asyncio.sleep(_pause_after(error))
                 continue
             self._health.primed()
             if leads:
@@ -186,30 +217,6 @@ class Operator:
             for obj in self._cluster.cached(kind.resource):
                 self._workers.wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
 
-    async def _watch(self, ending: asyncio.Event, stopping: asyncio.Event) -> None:
-        namespaces = {"namespaces": [self._config.namespace]} if self._config.namespace else {"clusterwide": True}
-        registry = build_registry(self._cluster, self._workers)
-
-        @kopf.on.startup(registry=registry, id="signals")
-        def take_back(**_: Any) -> None:
-            # kopf has taken the signals for itself; it would stop watching first, and slowly, while a successor waits.
-            loop.call_soon_threadsafe(_heed_signals, stopping)
-
-        loop = asyncio.get_running_loop()
-        await kopf.operator(
-            registry=registry,
-            settings=kopf.OperatorSettings(),
-            standalone=True,
-            stop_flag=ending,
-            **namespaces,
-        )
-
-    def _prime(self) -> None:
-        for kind in KINDS:
-            self._cluster.prime(kind.resource, self._config.namespace if kind.resource.namespaced else None, None)
-        for child in CHILDREN:
-            self._cluster.prime(child, self._config.namespace, CHILD_LABELS)
-
     def _on_outcome(self, kind: Kind, key: Key, outcome: Outcome, seconds: float) -> None:
         self._metrics.reconciled(kind, outcome, seconds)
         held = self._cluster.held(kind.resource, *key)
@@ -217,9 +224,9 @@ class Operator:
             self._metrics.observed(kind, held)
 
 
-def _heed_signals(stopping: asyncio.Event) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+def _pause_after(error: ModelopsError) -> float:
+    after = error.retry_after if isinstance(error, Transient) else None
+    return 2.0 if after is None else max(2.0, after.total_seconds())
 
 
 def identity(config: configuration.Config) -> str:
@@ -227,29 +234,16 @@ def identity(config: configuration.Config) -> str:
     return f"{config.pod_name or socket.gethostname()}_{secrets.token_hex(4)}"
 
 
-def ends_the_process() -> Callable[[str], None]:
-    """Return a function that ends the process at once, whatever its threads are doing, and says why in one line."""
-    once = threading.Lock()
-
-    def end(why: str) -> None:
-        # Never released: a second thread that gets here waits until the process is gone.
-        once.acquire()
-        _log.error("leadership lost: %s; this process ends, whoever starts it again gets one that stands by", why)
-        os._exit(EXIT_LOST)
-
-    return end
-
-
-def operate(config: configuration.Config) -> None:
-    """Run the operator that a configuration describes, until it is told to stop.
+def operate(config: configuration.Config) -> bool:
+    """Run the operator that a configuration describes, until it is told to stop; return whether that ended it.
 
     Raises:
         Stalled: there is no usable kubeconfig.
     """
+    probe = KubeClient.from_kubeconfig(deadline=deadline_of(config.watch_silence_seconds))
     if not config.leader_election:
-        asyncio.run(Operator(config, KubeClient.from_kubeconfig()).run())
-        return
-    me, end = identity(config), ends_the_process()
+        return asyncio.run(Operator(config, KubeClient.from_kubeconfig(), probe).run())
+    me, end = identity(config), ends_the_process(EXIT_LOST)
     timing = Timing(config.lease_seconds, config.lease_renew_seconds, config.lease_retry_seconds)
     fence = Fence(lambda: end("a write came after the Lease had run out"))
     agent = f"modelops/{me}"
@@ -259,16 +253,19 @@ def operate(config: configuration.Config) -> None:
     def elect(on_elected: Callable[[], object]) -> Election:
         return Election(lease, me, timing, fence, on_elected=on_elected, on_lost=end)
 
-    asyncio.run(Operator(config, client, fence).run(elect))
+    return asyncio.run(Operator(config, client, probe, fence).run(elect))
 
 
 def main() -> int:
-    """Run the operator; a bad configuration is one line on stderr and exit code 2."""
+    """Run the operator and end the process; a bad configuration is one line on stderr and exit code 2.
+
+    Exit code 0: told to stop. 1: something that must run for ever ended by itself. 3: the Lease was lost.
+    """
     try:
         config = configuration.load(os.environ)
         logs.configure(config.log_format)
         _log.info("configuration: %s", configuration.describe(config))
-        operate(config)
+        end_now(0 if operate(config) else 1)
     except ModelopsError as error:
         sys.stderr.write(f"modelops: {error.message}\n")
         return 2

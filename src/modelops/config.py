@@ -76,6 +76,10 @@ class Config(BaseSettings):
     """A leader that could not renew the Lease for so long exits; less than lease_seconds."""
     lease_retry_seconds: Annotated[float, Field(gt=0)] = 2
     """Between two renewals, and between two looks of those who wait; less than lease_renew_seconds."""
+    watch_silence_seconds: Annotated[float, Field(ge=1, le=280)] = 70
+    """A watch that says nothing for so long is made anew. One that says nothing for twice as long is dead."""
+    stop_seconds: Annotated[float, Field(ge=3, le=300)] = 10
+    """The process has ended so long after SIGTERM, whatever its calls are waiting for."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Prometheus reads the operator's own figures here, on every address unless `listen` says otherwise."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import kopf
 import pytest
 
 from modelops.adapters.cached_cluster import CachedCluster
@@ -18,8 +17,10 @@ from modelops.api.kinds import COMPUTEPOOL, KINDS, Kind
 from modelops.api.v1alpha1.common import Status
 from modelops.domain.plan import ConditionSpec, Plan
 from modelops.reconcile.bundle import Ports
-from modelops.reconcile.loop import Loop
-from modelops.shell.registry import build_registry, watched
+from modelops.reconcile.loop import Key, Loop
+from modelops.shell.pulse import Pulse
+from modelops.shell.registry import News, build_registry, watched
+from modelops.shell.watching import Watching
 from modelops.shell.workers import Workers
 from tests.support.fakes import FakeMetrics, FakeRegistry
 from tests.support.local_apiserver import LocalApiServer
@@ -58,19 +59,23 @@ class Recorder:
 
 
 class Shell:
-    """kopf, cache and workers in a thread of their own."""
+    """kopf, cache and workers as the app puts them together."""
 
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, through: KubeClient | None = None, *, silence: float = 70) -> None:
         self.client = client
         self.cluster = CachedCluster(client, watched())
         self.recorders = {kind.resource.kind: Recorder(kind) for kind in KINDS}
         ports = Ports(self.cluster, None, FakeRegistry(), FakeMetrics(), SystemClock())  # type: ignore[arg-type]
         loops = {name: Loop(recorder, ports) for name, recorder in self.recorders.items()}
         self.gone: list[str] = []
+        self.lists: list[str] = []
         self.workers = Workers(loops, on_gone=lambda _, key: self.gone.append(key[1]))
-        self._stop = threading.Event()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+        self.pulse = Pulse(watched(), 2 * silence)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        news = News(self.cluster, self._wake, lambda resource: self.lists.append(resource.plural))
+        connection = (through or client).connection
+        self.watching = Watching(lambda: build_registry(news, connection, self.pulse, silence=silence))
 
     @property
     def pools(self) -> Recorder:
@@ -78,19 +83,20 @@ class Shell:
 
     def start(self) -> "Shell":
         self._thread.start()
-        assert self._ready.wait(20), "kopf did not become ready"
+        self.watching.start()
+        assert self.watching.ready.wait(20), "kopf did not become ready"
         return self
 
     def stop(self) -> None:
-        self._stop.set()
+        assert self.watching.stop(20)
+        asyncio.run_coroutine_threadsafe(self.workers.stop(), self._loop).result(20)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         assert not self._thread.is_alive()
+        self._loop.close()
 
-    async def _run(self) -> None:
-        registry = build_registry(self.cluster, self.workers)
-        await kopf.operator(
-            registry=registry, standalone=True, clusterwide=True, stop_flag=self._stop, ready_flag=self._ready
-        )
+    def _wake(self, kind: Kind, key: Key) -> None:
+        self._loop.call_soon_threadsafe(self.workers.wake, kind, key)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:
@@ -129,9 +135,8 @@ def client(api_server: LocalApiServer) -> KubeClient:
 
 
 @pytest.fixture
-def shell(api_server: LocalApiServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+def shell(client: KubeClient) -> Iterator[Shell]:
     """A running shell; what tests created is deleted afterwards."""
-    monkeypatch.setenv("KUBECONFIG", str(api_server.kubeconfig))
     running = Shell(client).start()
     yield running
     running.stop()

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import COMPUTEPOOL, DEPLOYMENT, GITSOURCE
 from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
@@ -172,14 +170,13 @@ def test_a_stop_takes_less_than_three_seconds(client: KubeClient, shell: Shell) 
 
 
 def test_children_are_selected_by_the_server_and_pods_are_not_asked_for(
-    api_server: LocalApiServer, client: KubeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    api_server: LocalApiServer, client: KubeClient, tmp_path: Path
 ) -> None:
     """Every list and watch of a child carries our label; nobody asks for Pods."""
     proxy = FaultProxy(api_server.url).start()
     path = tmp_path / "kubeconfig"
     path.write_text(kubeconfig(proxy.url, api_server.token))
-    monkeypatch.setenv("KUBECONFIG", str(path))
-    shell = Shell(client).start()
+    shell = Shell(client, KubeClient.from_kubeconfig(str(path))).start()
     try:
         wait_for(lambda: len(proxy.watches()) >= len(watched()))
         asked = [urlsplit(seen.path) for seen in proxy.seen()]

@@ -49,6 +49,7 @@ class KubeClient:
     ) -> None:
         self.connection = connection
         self.namespace = connection.namespace
+        self.agent = headers.get("User-Agent", MANAGER)
         self._host = connection.host.rstrip("/")
         self._pool = pool
         self._headers = dict(headers)

@@ -97,6 +97,7 @@ class GitMirrors:
         self._deadline = deadline
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
 
     def fetch(self, remote: GitRemote, *, branch: str | None, tag: str | None, commit: str | None) -> str:
         """Bring what the ref names into the mirror; return its commit, 40 hex digits.
@@ -154,6 +155,12 @@ class GitMirrors:
             raise Stalled("TooLarge", f"{blob.path} has {blob.size} bytes, at most {limit} are read")
         with self._reading(remote) as mirror:
             return self._run(mirror, "cat-file", "blob", blob.oid)
+
+    def close(self) -> None:
+        """End every git command that runs, with its helpers: nobody waits for it any more."""
+        with self._guard:
+            for process in self._running:
+                _kill(process)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -263,6 +270,16 @@ class GitMirrors:
             raise Stalled("RefNotFound", f"{name} does not name a commit; correct spec.ref") from None
         return found.decode("ascii").strip()
 
+    @contextmanager
+    def _noted(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        with self._guard:
+            self._running.add(process)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._running.discard(process)
+
     def _run(
         self, mirror: Path, *words: str, allow: str | None = None, environment: Mapping[str, str] | None = None
     ) -> bytes:
@@ -287,18 +304,22 @@ class GitMirrors:
             if error.filename != "git":
                 raise
             raise Stalled("GitMissing", "git is not installed; install it") from None
-        with process:
+        with process, self._noted(process):
             try:
                 output, told = process.communicate(timeout=self._deadline)
             except BaseException as error:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+                _kill(process)
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise Transient("Timeout", f"git {words[0]} did not end within {self._deadline:g} s") from None
                 raise
         if process.returncode:
             raise _Failed(told.decode("utf-8", "replace"))
         return output
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def shown(url: str) -> str:

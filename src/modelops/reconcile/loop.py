@@ -146,7 +146,9 @@ class Loop(Generic[_O]):
             return Outcome(timedelta(0), error.reason)
         delay = self._delay(key, error)
         self._log.warning("%s %s: %s", self.kind.resource.kind, key, error)
-        if obj is not None:
+        # Whoever asked for patience does not want the status either; it is said later, if it still holds then.
+        asked = isinstance(error, Transient) and error.reason == "ApiUnavailable" and error.retry_after is not None
+        if obj is not None and not asked:
             try:
                 self._say(obj, error)
             except Conflict:

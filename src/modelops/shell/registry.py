@@ -4,19 +4,25 @@ There are no create, update, resume or daemon handlers, so kopf writes nothing: 
 Nothing is registered at import; `build_registry` returns a registry of its own.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import kopf
 
 from modelops.adapters.cached_cluster import CachedCluster
+from modelops.adapters.kubeconfig import Connection
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, KINDS, WORKFLOW, Kind, Resource
 from modelops.api.labels import MANAGED_BY, MANAGER
 from modelops.reconcile.dependents import dependents_of, owner_of
-from modelops.shell.workers import Workers
+from modelops.reconcile.loop import Key
+from modelops.shell.pulse import Pulse
+from modelops.shell.session import Session, backoffs_for
 
 CHILDREN: Final[tuple[Resource, ...]] = (WORKFLOW, DEPLOYMENT, HTTPROUTE)
 """Watched children; only those that carry our label are asked of the server."""
 CHILD_LABELS: Final = {MANAGED_BY: MANAGER}
+_FOR_EVER: Final = 365 * 24 * 3600.0
+Wake = Callable[[Kind, Key], None]
 
 
 def watched() -> tuple[Resource, ...]:
@@ -24,71 +30,115 @@ def watched() -> tuple[Resource, ...]:
     return (*(kind.resource for kind in KINDS), *CHILDREN)
 
 
-def build_registry(cluster: CachedCluster, workers: Workers) -> kopf.OperatorRegistry:
-    """Return a registry whose handlers feed the cache and wake the workers."""
+class News:
+    """What becomes of everything that lists and watches tell.
+
+    Args:
+        cluster: the cache that is fed.
+        wake: called for every object that has to be looked at again; from any thread.
+        on_list: told of every list that a watch begins with.
+    """
+
+    def __init__(
+        self, cluster: CachedCluster, wake: Wake, on_list: Callable[[Resource], object] = lambda _: None
+    ) -> None:
+        self._cluster = cluster
+        self._wake = wake
+        self._on_list = on_list
+
+    def event(self, resource: Resource, obj: Mapping[str, Any], *, deleted: bool) -> None:
+        """Take what a watch or a list says of one object."""
+        self._cluster.feed(resource, dict(obj), deleted=deleted)
+        self.about(resource, obj)
+
+    def listed(self, resource: Resource, items: Sequence[Mapping[str, Any]], version: str) -> None:
+        """Let a list replace what is known; who looks at what vanished is woken."""
+        self._on_list(resource)
+        for obj in self._cluster.replace(resource, items, version):
+            self.about(resource, obj)
+
+    def prime(self, namespace: str | None) -> None:
+        """List everything that is watched, by another way than the watches.
+
+        Args:
+            namespace: to list; None all.
+
+        Raises:
+            ModelopsError: something could not be listed.
+        """
+        for resource in watched():
+            labels = CHILD_LABELS if resource in CHILDREN else None
+            for obj in self._cluster.prime(resource, namespace if resource.namespaced else None, labels) or ():
+                self.about(resource, obj)
+
+    def about(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Wake whoever looks at an object: itself and its readers, or the owner of a child."""
+        kind = next((kind for kind in KINDS if kind.resource == resource), None)
+        if kind is None:
+            owner = owner_of(obj)
+            if owner is not None:
+                self._wake(owner.kind, owner.key)
+            return
+        self._wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
+        for other in dependents_of(kind, obj, self._cluster.cached):
+            self._wake(other.kind, other.key)
+
+
+def build_registry(
+    news: News, connection: Connection, pulse: Pulse, *, silence: float, agent: str = MANAGER
+) -> kopf.OperatorRegistry:
+    """Return a registry that watches, and hands on what it hears.
+
+    Args:
+        news: told of everything.
+        connection: the API server.
+        pulse: told of every sign of life.
+        silence: after so many seconds without a byte a watch is made anew.
+        agent: User-Agent.
+    """
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry, id="login")
-    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        session = Session(connection, watched(), pulse, news.listed, silence=silence)
+        return kopf.AiohttpSession(
+            server=connection.host, default_namespace=connection.namespace, aiohttp_session=session.open(agent)
+        )
 
     @kopf.on.startup(registry=registry, id="settings")
     def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-        settings.posting.enabled = False
-        settings.scanning.disabled = True
-        settings.watching.server_timeout = 290
-        settings.watching.client_timeout = 300
-        settings.watching.connect_timeout = 10
-        settings.watching.reconnect_backoff = 0.2
-        # On the server's side, for lists and watches: strangers' children never cross the wire.
-        ours = ",".join(f"{key}={value}" for key, value in CHILD_LABELS.items())
-        for child in CHILDREN:
-            settings.watching.label_selectors[child.group, child.version, child.plural] = ours
-        # A stop waits for this: a Lease or a supervisor must not.
-        settings.queueing.idle_timeout = 1.0
-        settings.queueing.exit_timeout = 1.0
-        settings.networking.connect_timeout = 10
-        settings.networking.request_timeout = 60
+        _configure(settings, silence)
 
-    @kopf.on.cleanup(registry=registry, id="stop-workers")
-    async def stop_workers(**_: Any) -> None:
-        # kopf waits 5 seconds for tasks that it does not know; these are ended before it counts them.
-        await workers.stop()
-
-    for kind in KINDS:
-        _watch_parent(registry, kind, cluster, workers)
-    for child in CHILDREN:
-        _watch_child(registry, child, cluster, workers)
+    for resource in watched():
+        _watch(registry, resource, news)
     return registry
 
 
-def _watch_parent(registry: kopf.OperatorRegistry, kind: Kind, cluster: CachedCluster, workers: Workers) -> None:
-    resource = kind.resource
-
-    @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=f"wake-{kind.singular}")
-    async def wake(event: Any, **_: Any) -> None:
-        _take(resource, event, cluster)
-        obj = event["object"]
-        workers.wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
-        for other in dependents_of(kind, obj, cluster.cached):
-            workers.wake(other.kind, other.key)
-
-
-def _watch_child(registry: kopf.OperatorRegistry, resource: Resource, cluster: CachedCluster, workers: Workers) -> None:
-    @kopf.on.event(
-        resource.group,
-        resource.version,
-        resource.plural,
-        registry=registry,
-        id=f"wake-owner-of-{resource.kind.lower()}",
-        labels=CHILD_LABELS,
-    )
-    async def wake_owner(event: Any, **_: Any) -> None:
-        _take(resource, event, cluster)
-        owner = owner_of(event["object"])
-        if owner is not None:
-            workers.wake(owner.kind, owner.key)
+def _configure(settings: kopf.OperatorSettings, silence: float) -> None:
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 290
+    settings.watching.client_timeout = 300
+    settings.watching.connect_timeout = 10
+    settings.watching.reconnect_backoff = 0.2
+    # The session sees to silence itself: it counts bytes, and kopf events.
+    settings.watching.inactivity_timeout = _FOR_EVER
+    # On the server's side, for lists and watches: strangers' children never cross the wire.
+    ours = ",".join(f"{key}={value}" for key, value in CHILD_LABELS.items())
+    for child in CHILDREN:
+        settings.watching.label_selectors[child.group, child.version, child.plural] = ours
+    # A stop waits for this: a Lease or a supervisor must not.
+    settings.queueing.idle_timeout = 1.0
+    settings.queueing.exit_timeout = 1.0
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 60
+    settings.networking.error_backoffs = backoffs_for(silence)
 
 
-def _take(resource: Resource, event: Any, cluster: CachedCluster) -> None:
-    cluster.feed(resource, dict(event["object"]), deleted=event["type"] == "DELETED")
+def _watch(registry: kopf.OperatorRegistry, resource: Resource, news: News) -> None:
+    labels: Any = CHILD_LABELS if resource in CHILDREN else None
+    where = (resource.group, resource.version, resource.plural)
+
+    @kopf.on.event(*where, registry=registry, id=f"heard-of-{resource.kind.lower()}", labels=labels)
+    async def hear(event: Any, **_: Any) -> None:
+        news.event(resource, event["object"], deleted=event["type"] == "DELETED")

@@ -3,12 +3,12 @@
 Series of an object are deleted with it, and no label can grow without bound (no commit, no message).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from modelops.api.kinds import Kind
+from modelops.api.kinds import Kind, Resource
 from modelops.reconcile.loop import Key, Outcome
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -32,6 +32,14 @@ class OperatorMetrics:
             "modelops_reconcile_errors_total", "Reconciles that failed.", ["kind", "reason"], registry=registry
         )
         self._leader = Gauge("modelops_leader", "1 if this operator works, 0 if it stands by.", registry=registry)
+        self._heard = Gauge(
+            "modelops_watch_last_event_timestamp_seconds",
+            "When a watch last gave a sign of life: an event, a bookmark, an answer. 0 if it never did.",
+            ["resource"], registry=registry,
+        )  # fmt: skip
+        self._lists = Counter(
+            "modelops_watch_lists_total", "Times that a watch began with a whole list.", ["resource"], registry=registry
+        )
         named = ["kind", "namespace", "name"]
         self._condition = Gauge(
             "modelops_condition", "1 for the status that a condition has.", [*named, "type", "status"],
@@ -53,6 +61,19 @@ class OperatorMetrics:
     def leads(self) -> None:
         """Say that this operator works; one that ceases to ends."""
         self._leader.set(1)
+
+    def watches(self, resource: Resource, last: Callable[[], float]) -> None:
+        """Show a watch from now on.
+
+        Args:
+            resource: what is watched.
+            last: returns when it last gave a sign of life, seconds since 1970.
+        """
+        self._heard.labels(f"{resource.plural}.{resource.group}").set_function(last)
+
+    def listed(self, resource: Resource) -> None:
+        """Count one list of a watch."""
+        self._lists.labels(f"{resource.plural}.{resource.group}").inc()
 
     def reconciled(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
         """Count one reconcile."""
