@@ -5,7 +5,7 @@ the release with the version it has.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Any, Final
 
@@ -36,11 +36,22 @@ from modelops.reconcile.readings import read_metric
 from modelops.reconcile.wiring import command_of, owner_of_object
 from modelops.workflows.render import Owner
 
-_PARALLEL: Final = 8
+_PARALLEL: Final = 16
+_DEADLINE: Final = 10.0
 
 
 class ModelReleaseReconciler:
-    """The ModelRelease's part of the loop."""
+    """The ModelRelease's part of the loop.
+
+    All releases ask their metrics on the same few threads; whoever waits for an answer waits for so long at most.
+
+    Args:
+        deadline: of all the metrics of one look. Seconds.
+    """
+
+    def __init__(self, *, deadline: float = _DEADLINE) -> None:
+        self._deadline = deadline
+        self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="metrics")
 
     @property
     def kind(self) -> Kind:
@@ -69,7 +80,7 @@ class ModelReleaseReconciler:
             deployments=_children(ports, DEPLOYMENT, owner.namespace, owner.name),
             services=_children(ports, SERVICE, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
-            readings=_readings(spec, status, owner, ports, now),
+            readings=self._readings(spec, status, owner, ports, now),
             command=command_of(obj, status),
             gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
             defaults=defaults,
@@ -80,6 +91,32 @@ class ModelReleaseReconciler:
     def decide(self, observed: Observed) -> Plan:
         """Decide."""
         return decide_release(observed)
+
+    def _readings(
+        self, spec: ModelReleaseSpec, status: ModelReleaseStatus, owner: Owner, ports: Ports, now: datetime
+    ) -> dict[str, Reading]:
+        """Ask the metrics that are due, at once; each is an answer or an Error by itself."""
+        start, metrics = window_start(status, spec.analysis), due(status, spec.analysis, now)
+        if start is None or status.canary is None or not metrics:
+            return {}
+        canary = Subject(owner.namespace, owner.name, status.canary.revision)
+        stable = None if status.stable is None else Subject(owner.namespace, owner.name, status.stable.revision)
+
+        def read(metric: Metric) -> Reading:
+            interval = interval_of(metric, spec.analysis)
+            step = max(now - start, interval)
+            return read_metric(metric, canary, ports, stable=stable, interval=interval, step=step, now=now)
+
+        asked = {metric.name: self._asking.submit(read, metric) for metric in metrics}
+        wait(asked.values(), self._deadline)
+        return {name: self._answer(future) for name, future in asked.items()}
+
+    def _answer(self, future: Future[Reading]) -> Reading:
+        if future.done():
+            return future.result()
+        # One that has not begun never will; one that hangs ends with its own deadline, and nobody waits for it.
+        future.cancel()
+        return Reading("", error=f"the metrics did not answer within {self._deadline:g} s")
 
 
 def _target(
@@ -162,23 +199,3 @@ def _age(obj: Mapping[str, Any]) -> tuple[str, str, str]:
 def _children(ports: Ports, resource: Resource, namespace: str, name: str) -> dict[str, dict[str, Any]]:
     found = ports.cluster.list(resource, namespace, {OWNER_KIND: "ModelRelease", OWNER_NAME: name})
     return {child["metadata"]["name"]: child for child in found if not child["metadata"].get("deletionTimestamp")}
-
-
-def _readings(
-    spec: ModelReleaseSpec, status: ModelReleaseStatus, owner: Owner, ports: Ports, now: datetime
-) -> dict[str, Reading]:
-    """Ask the metrics that are due, at once; each is an answer or an Error by itself."""
-    start, metrics = window_start(status, spec.analysis), due(status, spec.analysis, now)
-    if start is None or status.canary is None or not metrics:
-        return {}
-    canary = Subject(owner.namespace, owner.name, status.canary.revision)
-    stable = None if status.stable is None else Subject(owner.namespace, owner.name, status.stable.revision)
-
-    def read(metric: Metric) -> Reading:
-        interval = interval_of(metric, spec.analysis)
-        step = max(now - start, interval)
-        return read_metric(metric, canary, ports, stable=stable, interval=interval, step=step, now=now)
-
-    with ThreadPoolExecutor(min(_PARALLEL, len(metrics)), thread_name_prefix="metrics") as pool:
-        found = list(pool.map(read, metrics))
-    return {metric.name: reading for metric, reading in zip(metrics, found, strict=True)}

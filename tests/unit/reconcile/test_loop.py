@@ -231,6 +231,18 @@ def test_each_failure_has_its_delay(world: World, error: ModelopsError, seconds:
     assert outcome.error == error.reason
 
 
+def test_a_server_that_asks_for_patience_gets_no_status_either(world: World) -> None:
+    """429 with Retry-After: the next request is the one after that time, not a status that tells of it."""
+    world.loop.reconcile(KEY)
+    before = world.status()
+    world.script.error = Transient("ApiUnavailable", "busy", retry_after=timedelta(seconds=7))
+
+    outcome = world.loop.reconcile(KEY)
+
+    assert outcome.requeue_after == timedelta(seconds=7)
+    assert world.status() == before
+
+
 def test_back_off_doubles_is_capped_and_starts_over_after_success(world: World) -> None:
     """1, 2, 4, … at most 300 seconds; per object."""
     world.script.error = Transient("Away", "no answer")
