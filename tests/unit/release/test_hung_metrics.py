@@ -35,7 +35,7 @@ def test_a_look_at_a_prometheus_that_hangs_ends_with_its_deadline() -> None:
         world.first()
         world.train("2")
         begun, others = time.monotonic(), set(threading.enumerate())
-        world.settle(12)
+        world.settle(40)
 
         assert metrics.asked.is_set()
         assert time.monotonic() - begun < 20
