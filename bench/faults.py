@@ -13,14 +13,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW
-from modelops.errors import ModelopsError
 from tests.shell.test_faults import Arena
 from tests.support import kube_apiserver
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Drop, Reset, Rule
 from tests.support.operators import TEAM, Replicas, a_cluster, until
+
+from modelops.adapters.cluster import KubeClient
+from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW
+from modelops.errors import ModelopsError
 
 _DATASET = {
     "metadata": {"name": "nowhere", "namespace": TEAM},
@@ -82,8 +83,7 @@ def through(arena: Arena, load: Load, name: str, seconds: float, *, compact: boo
             arena.compact()
             compacted = True
         time.sleep(0.5)
-    for rule in list(arena.proxy._rules):
-        arena.proxy.remove(rule)
+    arena.proxy.clear()
     over = time.monotonic()
     until(lambda: not load.unobserved(), 120, "every change reaches a status", 0.1)
     caught_up = time.monotonic() - over

@@ -86,8 +86,7 @@ def arena_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]
 def arena(arena_of_module: Arena) -> Iterator[Arena]:
     """Return the arena; a fault that a test left is taken away, and the same process runs on, well."""
     yield arena_of_module
-    for rule in list(arena_of_module.proxy._rules):
-        arena_of_module.proxy.remove(rule)
+    arena_of_module.proxy.clear()
     until(lambda: arena_of_module.probe("/readyz")[0] == 200, 30, "all watches live again", 0.1)
     assert arena_of_module.operator.process.poll() is None, arena_of_module.operator.log
     assert arena_of_module.probe("/healthz")[0] == 200
@@ -136,9 +135,9 @@ def metrics(arena: Arena) -> str:
 @pytest.mark.parametrize("code", [429, 500, 403])
 def test_a_flood_of_refusals_is_survived(arena: Arena, code: int) -> None:
     """Every request is refused for a while and running watches break: nothing ends, nothing is lost, once each."""
-    arena.proxy.add(Rule(Reset(), watch=True))
+    breaking = arena.proxy.add(Rule(Reset(), watch=True))
     flood = arena.proxy.add(Rule(Answer(code, 1 if code == 429 else None), seconds=6))
-    arena.proxy.remove(arena.proxy._rules[0])
+    arena.proxy.remove(breaking)
     for number in range(5):
         arena.change(f"flood-{number}", f"{code}-{time.time_ns()}")
 

@@ -94,6 +94,14 @@ class FaultProxy:
 
         self._do(removing())
 
+    def clear(self) -> None:
+        """Let no rule hold any more; what they broke stays broken."""
+
+        async def clearing() -> None:
+            self._rules.clear()
+
+        self._do(clearing())
+
     def seen(self) -> list[Seen]:
         """Return every request so far, in the order they came."""
         return list(self._seen)
