@@ -1,11 +1,12 @@
 """`python -m bench.faults`: watches in a black hole for three minutes, etcd compacted meanwhile, 60 s of 429.
 
-One leader over a real API server, every request through the fault proxy. TrainingRuns are created and ComputePools are
-changed, created and deleted all the time by a client that goes around it. Prints one JSON object a line.
+One leader over a real API server, every request through the fault proxy. Datasets are created and ComputePools
+are changed all the time by a client that goes around it. Prints one JSON object a line.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
@@ -20,13 +21,34 @@ from tests.support.faults import Answer, Drop, Reset, Rule
 from tests.support.operators import TEAM, Replicas, a_cluster, until
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW
-from modelops.errors import ModelopsError
+from modelops.api.kinds import COMPUTEPOOL, DATASET, GITSOURCE, WORKFLOW
 
 _DATASET = {
-    "metadata": {"name": "nowhere", "namespace": TEAM},
-    "spec": {"source": {"git": {"path": "data.csv", "sourceRef": {"name": "none"}}}, "format": "csv"},
+    "source": {"git": {"path": "data.csv", "sourceRef": {"name": "source"}}},
+    "task": "regression",
+    "target": "price",
+    "schema": {"columns": [{"name": "id", "type": "string"}, {"name": "price", "type": "float"}]},
+    "checks": {"minRows": 1},
+    "split": {"by": "hash", "key": "id", "percent": {"train": 60, "validation": 20, "test": 20}},
 }
+
+
+def a_source(client: KubeClient, directory: Path) -> None:
+    """Make a GitSource whose commit has the data, and wait until it is applied."""
+    repo = directory / "repo"
+    repo.mkdir()
+    (repo / "data.csv").write_text("id,price\na,1\nb,2\n")
+    identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Data"]):
+        subprocess.run(["git", "-C", str(repo), *identity, *words], check=True)
+    spec = {"url": repo.as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "10s"}
+    client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
+
+    def applied() -> bool:
+        found = client.get(GITSOURCE.resource, TEAM, "source") or {}
+        return bool((found.get("status") or {}).get("lastAppliedRevision"))
+
+    until(applied, 30, "the source is applied", 0.1)
 
 
 class Load:
@@ -35,30 +57,23 @@ class Load:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self.changes = 0
-        self.runs: list[str] = []
+        self.datasets: list[str] = []
 
     def step(self) -> None:
-        """Change one pool, create one, and every fifth time create a TrainingRun."""
+        """Change one pool, and every fifth time create a Dataset, which makes one Workflow."""
         self.changes += 1
         self._arena.change(f"pool-{self.changes % 20}", f"gpu-{self.changes}")
         if self.changes % 5 == 0:
-            name = f"run-{self.changes}"
-            spec = {
-                "datasetRef": {"name": "nowhere"},
-                "model": {"name": name},
-                "trainer": {"builtin": "torch-mlp"},
-                "hyperparameters": {"hidden": [4], "epochs": 1},
-            }
-            self._arena.client.apply(
-                TRAININGRUN.resource, {"metadata": {"name": name, "namespace": TEAM}, "spec": spec}
-            )
-            self.runs.append(name)
+            name = f"data-{self.changes}"
+            metadata = {"name": name, "namespace": TEAM}
+            self._arena.client.apply(DATASET.resource, {"metadata": metadata, "spec": _DATASET})
+            self.datasets.append(name)
 
     def unobserved(self) -> list[str]:
         """Return the objects whose newest generation is in no status."""
         objects = [
             *self._arena.client.list(COMPUTEPOOL.resource, None),
-            *self._arena.client.list(TRAININGRUN.resource, TEAM),
+            *self._arena.client.list(DATASET.resource, TEAM),
         ]
         return [
             obj["metadata"]["name"]
@@ -132,14 +147,7 @@ def main(words: list[str]) -> int:
     try:
         operator = replicas.start()
         arena = Arena(server, KubeClient.from_kubeconfig(str(config), agent="bench"), proxy, operator)
-        arena.client.apply(DATASET.resource, _DATASET)
-        revision = {"digest": "sha256:" + "0" * 64, "commit": "0" * 40, "rows": 1}
-        try:
-            arena.client.merge_patch(
-                DATASET.resource, TEAM, "nowhere", {"status": {"revision": revision}}, subresource="status"
-            )
-        except ModelopsError as error:
-            sys.stderr.write(f"the Dataset has no revision ({error}): no Workflow will be made\n")
+        a_source(arena.client, directory)
         load = Load(arena)
         proxy.add(Rule(Drop(), watch=True, path="^(?!.*/leases)"))
         told = through(arena, load, "watches in a black hole, etcd compacted", given.blackhole, compact=True)
@@ -150,9 +158,9 @@ def main(words: list[str]) -> int:
         told = through(arena, load, "429 for everything but the Lease", given.flood, compact=False)
         sys.stdout.write(json.dumps(told) + "\n")
         same = operator.process.poll() is None
-        found = workflows(arena) | {"runs": len(load.runs), "same_process": same, "requests": len(proxy.seen())}
+        found = workflows(arena) | {"datasets": len(load.datasets), "same_process": same, "requests": len(proxy.seen())}
         sys.stdout.write(json.dumps(found) + "\n")
-        return 0 if same and not found["made_twice"] else 1
+        return 0 if same and not found["made_twice"] and found["workflows"] == found["datasets"] else 1
     finally:
         replicas.stop()
         proxy.stop()
