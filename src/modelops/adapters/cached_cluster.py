@@ -5,6 +5,7 @@ and an older event never replaces it.
 """
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -30,7 +31,8 @@ class CachedCluster:
     def __init__(self, client: KubeClient, watched: Iterable[Resource]) -> None:
         self._client = client
         self._watched = {resource.plural for resource in watched}
-        self._objects: dict[_Key, dict[str, Any]] = {}
+        # By plural: a reader of one kind does not pass all of another's objects.
+        self._objects: dict[str, dict[_Key, dict[str, Any]]] = defaultdict(dict)
         self._deleted: dict[_Key, int] = {}
         self._synced: set[str] = set()
         self._lock = threading.Lock()
@@ -43,9 +45,9 @@ class CachedCluster:
         version = _version(obj)
         with self._lock:
             if deleted:
-                held = self._objects.get(key)
+                held = self._objects[resource.plural].get(key)
                 if held is None or held["metadata"].get("uid") == obj["metadata"].get("uid"):
-                    self._objects.pop(key, None)
+                    self._objects[resource.plural].pop(key, None)
                 self._bury(key, version)
             else:
                 self._put(key, obj, version)
@@ -75,9 +77,10 @@ class CachedCluster:
         read = _number(version) if version else None
         gone = []
         with self._lock:
-            for key in [key for key in self._objects if key[0] == resource.plural and key not in present]:
-                if read is None or _version(self._objects[key]) <= read:
-                    gone.append(self._objects.pop(key))
+            held = self._objects[resource.plural]
+            for key in [key for key in held if key not in present]:
+                if read is None or _version(held[key]) <= read:
+                    gone.append(held.pop(key))
                     self._bury(key, read or 0)
             for key, item in present.items():
                 self._put(key, item, _version(item))
@@ -87,12 +90,12 @@ class CachedCluster:
     def cached(self, resource: Resource) -> list[dict[str, Any]]:
         """Return every cached object of a resource."""
         with self._lock:
-            return [obj for key, obj in self._objects.items() if key[0] == resource.plural]
+            return list(self._objects[resource.plural].values())
 
     def held(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Return a cached object, or None; the API server is not asked."""
         with self._lock:
-            return self._objects.get((resource.plural, namespace or "", name))
+            return self._objects[resource.plural].get((resource.plural, namespace or "", name))
 
     # --- ports.Cluster -----------------------------------------------------------------------------------------
 
@@ -179,7 +182,7 @@ class CachedCluster:
 
     def _forget(self, resource: Resource, namespace: str | None, name: str) -> None:
         with self._lock:
-            self._objects.pop((resource.plural, namespace or "", name), None)
+            self._objects[resource.plural].pop((resource.plural, namespace or "", name), None)
 
     def _remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
         if resource.plural in self._watched:
@@ -193,10 +196,11 @@ class CachedCluster:
             self._deleted.pop(next(iter(self._deleted)))
 
     def _put(self, key: _Key, obj: Mapping[str, Any], version: int) -> None:
-        held = self._objects.get(key)
+        objects = self._objects[key[0]]
+        held = objects.get(key)
         if version <= self._deleted.get(key, -1) or (held is not None and _version(held) > version):
             return
-        self._objects[key] = dict(obj)
+        objects[key] = dict(obj)
 
 
 def _key(resource: Resource, obj: Mapping[str, Any]) -> _Key:

@@ -133,6 +133,20 @@ def _configure(settings: kopf.OperatorSettings, silence: float) -> None:
     settings.networking.connect_timeout = 10
     settings.networking.request_timeout = 60
     settings.networking.error_backoffs = backoffs_for(silence)
+    settings.persistence.diffbase_storage = _NoDiffs()
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """kopf compares nothing for us: by default it copies every object of every event for that."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Store nothing: nothing is written to an object but by a reconcile."""
 
 
 def _watch(registry: kopf.OperatorRegistry, resource: Resource, news: News) -> None:
