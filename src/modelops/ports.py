@@ -118,7 +118,7 @@ class Git(Protocol):
         ...
 
     def blob(self, remote: GitRemote, commit: str, path: str) -> GitBlob | None:
-        """Return the file at a path, or None; no bytes are read."""
+        """Return the file at a path, or None; no bytes are read. Waiting: the commit was not fetched yet."""
         ...
 
     def read(self, remote: GitRemote, blob: GitBlob, *, limit: int) -> bytes:

@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,11 +21,12 @@ from urllib.parse import urlsplit
 import git
 
 from modelops.adapters.git_access import access
-from modelops.errors import ModelopsError, Stalled, Transient
+from modelops.errors import ModelopsError, Stalled, Transient, Waiting
 from modelops.ports import GitBlob, GitRemote
 
 _DEADLINE: Final = 60
 _MAX_FILES: Final = 10_000
+_FETCH_SOON: Final = timedelta(seconds=2)
 _MAX_DEPTH: Final = 32
 _LOCKED_DOWN: Final = {
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -125,9 +127,11 @@ class GitMirrors:
 
         Raises:
             Stalled: there is no such directory (PathNotFound), or too many files (TooLarge).
+            Waiting: the commit was not fetched yet (NotFetched).
         """
         inside = _normal(path)
         with self._reading(remote) as mirror:
+            self._require_commit(mirror, remote, commit)
             listing = self._run(
                 mirror, "ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--", *([inside] if inside else [])
             )
@@ -140,11 +144,14 @@ class GitMirrors:
         return sorted(below, key=lambda blob: blob.path)
 
     def blob(self, remote: GitRemote, commit: str, path: str) -> GitBlob | None:
-        """Return the regular file at a path, or None; no bytes are read."""
+        """Return the regular file at a path, or None; no bytes are read.
+
+        Raises:
+            Waiting: the commit was not fetched yet (NotFetched); nothing can be said of the path.
+        """
         inside = _normal(path)
         with self._reading(remote) as mirror:
-            if not self._has_commit(mirror, commit):
-                return None
+            self._require_commit(mirror, remote, commit)
             listing = self._run(mirror, "ls-tree", "-z", "-l", "--full-tree", commit, "--", inside)
             found = [blob for blob in _entries(listing) if blob is not None and blob.path == inside]
         return found[0] if found else None
@@ -269,6 +276,12 @@ class GitMirrors:
         except _Failed:
             raise Stalled("RefNotFound", f"{name} does not name a commit; correct spec.ref") from None
         return found.decode("ascii").strip()
+
+    def _require_commit(self, mirror: Path, remote: GitRemote, commit: str) -> None:
+        # A mirror may be younger than what was fetched: another replica's, or one that was thrown away.
+        if not self._has_commit(mirror, commit):
+            message = f"{shown(remote.url)}: commit {commit[:12]} is being fetched"
+            raise Waiting("NotFetched", message, delay=_FETCH_SOON)
 
     @contextmanager
     def _noted(self, process: subprocess.Popen[bytes]) -> Iterator[None]:

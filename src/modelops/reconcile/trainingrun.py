@@ -32,7 +32,8 @@ class TrainingRunReconciler:
         spec = TrainingRunSpec.model_validate(obj["spec"])
         current = TrainingRunStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
-        data, waiting = _data(spec, owner.namespace, ports)
+        dataset = ports.cluster.get(DATASET.resource, owner.namespace, spec.dataset_ref.name)
+        data, waiting = _data(dataset, spec.dataset_ref.name, owner.namespace)
         code = None
         if spec.trainer.git is not None and data is not None:
             code, unknown = _code(obj, spec.trainer.git, ports)
@@ -51,6 +52,7 @@ class TrainingRunReconciler:
             status=current,
             data=data,
             waiting=waiting,
+            gone=dataset is None,
             code=code,
             admission=admission,
             workflow=workflow,
@@ -72,9 +74,7 @@ class TrainingRunReconciler:
         return decide_training(observed)
 
 
-def _data(spec: TrainingRunSpec, namespace: str, ports: Ports) -> tuple[Data | None, str]:
-    name = spec.dataset_ref.name
-    found = ports.cluster.get(DATASET.resource, namespace, name)
+def _data(found: dict[str, Any] | None, name: str, namespace: str) -> tuple[Data | None, str]:
     if found is None:
         return None, f"there is no Dataset {name} in namespace {namespace}"
     status = DatasetStatus.model_validate(found.get("status") or {})

@@ -8,6 +8,7 @@ import pytest
 
 from modelops.adapters.git import GitMirrors
 from modelops.api.kinds import GITSOURCE, TRAININGRUN
+from modelops.ports import GitRemote
 from tests.support.git_server import Repository
 from tests.unit.training.test_walk import NS, RUN_SPEC, World
 
@@ -32,15 +33,15 @@ class Farm(World):
     def commit(self, files: dict[str, str | bytes | None], **how: Any) -> str:
         """Commit, fetch as the GitSource does, and reconcile."""
         commit = self.repository.commit(files, **how)
-        assert self.git.fetch(self._remote(), branch="main", tag=None, commit=None) == commit
+        assert self.git.fetch(self.remote_of(self.repository), branch="main", tag=None, commit=None) == commit
         self.cluster.set_status(GITSOURCE.resource, NS, "models", {"lastAppliedRevision": f"main@sha1:{commit}"})
         self.reconcile()
         return commit
 
-    def _remote(self) -> Any:
-        from modelops.ports import GitRemote  # noqa: PLC0415
-
-        return GitRemote(self.repository.url, None)
+    @staticmethod
+    def remote_of(repository: Repository) -> GitRemote:
+        """Return a repository as it is fetched from."""
+        return GitRemote(repository.url, None)
 
     def own(self, path: str = "trainers/price", **git: Any) -> None:
         """Let the run train with code of its own."""

@@ -58,14 +58,18 @@ class World:
 
     def __post_init__(self) -> None:
         self.cluster = FakeCluster(self.clock)
-        settings = Settings(pool_fallback=self.fallback)
-        ports = Ports(self.cluster, self.git, FakeRegistry(), FakeMetrics(), self.clock, settings)  # type: ignore[arg-type]
-        self.datasets = Loop(DatasetReconciler(), ports)
-        self.runs = Loop(TrainingRunReconciler(), ports)
+        self.take_over()
         self.cluster.put(GITSOURCE.resource, self._object("models", {"url": "https://git.example.com/m.git"}))
         self.cluster.set_status(GITSOURCE.resource, NS, "models", {"lastAppliedRevision": f"main@{COMMIT}"})
         self.cluster.put(DATASET.resource, self._object("listings", DATASET_SPEC))
         self.train()
+
+    def take_over(self) -> None:
+        """Reconcile as another process from now on: with what the cluster and git hold, and nothing else."""
+        settings = Settings(pool_fallback=self.fallback)
+        ports = Ports(self.cluster, self.git, FakeRegistry(), FakeMetrics(), self.clock, settings)  # type: ignore[arg-type]
+        self.datasets = Loop(DatasetReconciler(), ports)
+        self.runs = Loop(TrainingRunReconciler(), ports)
 
     def _object(self, name: str, spec: dict[str, Any]) -> dict[str, Any]:
         labels, annotations = {GITSOURCE_LABEL: "models"}, {APPLIED_COMMIT: COMMIT}

@@ -64,6 +64,8 @@ class Observed:
     data: Data | None
     waiting: str
     """Why there is no data."""
+    gone: bool
+    """Whether the Dataset does not exist: nothing that runs can be of use. Else a wait may pass."""
     code: Code | None
     """None for a builtin trainer."""
     admission: Admission
@@ -81,11 +83,13 @@ class Observed:
 def decide_training(seen: Observed) -> Plan:
     """Return the plan for a TrainingRun."""
     if seen.data is None:
-        if _running(seen):
+        if _running(seen) and seen.gone:
             return _stop(seen, "DependencyNotReady", seen.waiting)
+        # A Workflow that runs goes on: what is waited for may come back as it was, and hours of training with it.
+        message = f"{seen.waiting}; its Workflow goes on" if _running(seen) else seen.waiting
         conditions = (
-            status.not_ready("DependencyNotReady", seen.waiting),
-            status.reconciling("DependencyNotReady", seen.waiting),
+            status.not_ready("DependencyNotReady", message),
+            status.reconciling("DependencyNotReady", message),
         )
         return Plan(seen.status, conditions, requeue_after=timedelta(seconds=30))
     if not seen.admission.admitted:
