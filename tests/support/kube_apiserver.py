@@ -64,6 +64,8 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
+- level: READS
+  verbs: [get, list, watch]
 - level: None
 """
 
@@ -154,11 +156,13 @@ def _own_address() -> str:
 class KubeApiServer:
     """etcd and kube-apiserver over one directory.
 
-    With `audited` every write is recorded: who, what, the answer's code and when, in the order of the answers.
+    With `audited` every write is recorded: who, what, the answer's code and when, in the order of the answers. With
+    `audited_reads` every read too.
     """
 
     directory: Path
     audited: bool = False
+    audited_reads: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     etcd: str = ""
@@ -223,7 +227,7 @@ class KubeApiServer:
         if not self.audited:
             return []
         policy = self.directory / "audit-policy.yaml"
-        policy.write_text(AUDIT_POLICY)
+        policy.write_text(AUDIT_POLICY.replace("READS", "Metadata" if self.audited_reads else "None"))
         # Blocking: an answer that a client has seen is in the file.
         log = (f"--audit-log-path={self.audit_log}", "--audit-log-mode=blocking", "--audit-log-maxsize=4096")
         return [f"--audit-policy-file={policy}", *log]

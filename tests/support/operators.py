@@ -42,9 +42,14 @@ def until(condition: Callable[[], Any], seconds: float, what: str, every: float 
     raise AssertionError(f"not within {seconds:g} s: {what}")
 
 
-def a_cluster(directory: Path) -> tuple[KubeApiServer, Path]:
-    """Return an audited API server with our CRDs and open ones for Workflow and HTTPRoute, and its kubeconfig."""
-    server = KubeApiServer(directory / "kube", audited=True).start()
+def a_cluster(directory: Path, *, audited_reads: bool = False) -> tuple[KubeApiServer, Path]:
+    """Return an audited API server with our CRDs and open ones for Workflow and HTTPRoute, and its kubeconfig.
+
+    Args:
+        directory: of everything.
+        audited_reads: whether its audit log holds reads too.
+    """
+    server = KubeApiServer(directory / "kube", audited=True, audited_reads=audited_reads).start()
     try:
         return server, _furnished(server, directory)
     except BaseException:
