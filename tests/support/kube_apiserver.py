@@ -159,6 +159,8 @@ class KubeApiServer:
 
     directory: Path
     audited: bool = False
+    audit_reads: bool = False
+    """Whether reads are recorded, too."""
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     etcd: str = ""
@@ -223,7 +225,8 @@ class KubeApiServer:
         if not self.audited:
             return []
         policy = self.directory / "audit-policy.yaml"
-        policy.write_text(AUDIT_POLICY)
+        level = "Metadata" if self.audit_reads else "None"
+        policy.write_text(AUDIT_POLICY.replace("level: None", f"level: {level}"))
         # Blocking: an answer that a client has seen is in the file.
         log = (f"--audit-log-path={self.audit_log}", "--audit-log-mode=blocking", "--audit-log-maxsize=4096")
         return [f"--audit-policy-file={policy}", *log]

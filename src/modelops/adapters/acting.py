@@ -1,11 +1,11 @@
 """Objects as a service account may see and change them, over the operator's cache.
 
 What the operator's watches brought was read with the operator's rights. It is told to an account only while that may
-list the kind in the namespace, which a list of one object asks of the API server; everything else is read live as the
-account. So nothing that decides about a tenant's objects knows more than the tenant may.
+list the kind in the namespace, which a list of one object asks of the API server; else every object is read live as the
+account. So what decides about a tenant's objects knows no more than the tenant may.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from modelops.adapters.cluster import KubeClient
@@ -27,15 +27,14 @@ class ActingCluster:
         self._client = client
         self._cache = cache
         self._watched = watched
-        self._readable: dict[tuple[str, str | None], Forbidden | None] = {}
+        self._listable: dict[tuple[str, str | None], bool] = {}
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Return an object or None."""
-        if resource.plural not in self._watched:
-            return self._client.get(resource, namespace, name)
         # Asked even if the object is not held, or the answer would tell whether it exists.
-        self._require_readable(resource, namespace)
-        return self._cache.held(resource, namespace, name) or self._client.get(resource, namespace, name)
+        told = resource.plural in self._watched and self._may_list(resource, namespace)
+        held = self._cache.held(resource, namespace, name) if told else None
+        return self._client.get(resource, namespace, name) if held is None else held
 
     def apply(
         self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
@@ -73,18 +72,14 @@ class ActingCluster:
         )
         self._cache.forget(resource, namespace, name)
 
-    def _require_readable(self, resource: Resource, namespace: str | None) -> None:
+    def _may_list(self, resource: Resource, namespace: str | None) -> bool:
         key = (resource.plural, namespace)
-        if key not in self._readable:
-            self._readable[key] = _refusal(lambda: self._client.list_page(resource, namespace, limit=1))
-        refused = self._readable[key]
-        if refused is not None:
-            raise refused
-
-
-def _refusal(call: Callable[[], object]) -> Forbidden | None:
-    try:
-        call()
-    except Forbidden as error:
-        return error
-    return None
+        if key not in self._listable:
+            try:
+                self._client.list_page(resource, namespace, limit=1)
+                self._listable[key] = True
+            except Forbidden as error:
+                if error.reason != "Forbidden":
+                    raise  # the operator may not act as the account at all
+                self._listable[key] = False
+        return self._listable[key]
