@@ -29,17 +29,17 @@ from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 CRDS = Path(__file__).parents[2] / "crds"
 TEAM = "team"
 LEASE_NAME = "modelops"
-_CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 
-def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.01) -> Any:
-    """Return what the condition returns once that is true."""
+def until(condition: Callable[[], Any], seconds: float, what: str | Callable[[], Any], every: float = 0.01) -> Any:
+    """Return what the condition returns once that is true; else fail with what was waited for, or is there instead."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(every)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
+    raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
 
 
 def a_cluster(directory: Path) -> tuple[KubeApiServer, Path]:
@@ -57,23 +57,25 @@ def _furnished(server: KubeApiServer, directory: Path) -> Path:
     config.write_text(kubeconfig(server.url, server.token))
     client = KubeClient.from_kubeconfig(str(config), agent="test")
     for path in sorted(CRDS.glob("*.yaml")):
-        client.apply(_CRD, yaml.safe_load(path.read_text()))
+        client.apply(CRD, yaml.safe_load(path.read_text()))
     for resource in (WORKFLOW, HTTPROUTE):
-        client.apply(_CRD, _open_crd(resource))
-    until(lambda: _known(client, WORKFLOW) and _known(client, HTTPROUTE), 30, "the CRDs are served")
-    until(lambda: _known(client, TRAININGRUN.resource) and _known(client, COMPUTEPOOL.resource), 30, "ours are served")
+        client.apply(CRD, open_crd(resource))
+    until(lambda: known(client, WORKFLOW) and known(client, HTTPROUTE), 30, "the CRDs are served")
+    until(lambda: known(client, TRAININGRUN.resource) and known(client, COMPUTEPOOL.resource), 30, "ours are served")
     client.apply(NAMESPACE, {"metadata": {"name": TEAM}})
     return config
 
 
-def _known(client: KubeClient, resource: Resource) -> bool:
+def known(client: KubeClient, resource: Resource) -> bool:
+    """Return whether a resource is served."""
     try:
         return client.list_page(resource, None) is not None
     except ModelopsError:
         return False
 
 
-def _open_crd(resource: Resource) -> dict[str, Any]:
+def open_crd(resource: Resource) -> dict[str, Any]:
+    """Return a definition of somebody else's kind that takes everything."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": resource.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"plural": resource.plural, "singular": resource.kind.lower(), "kind": resource.kind}

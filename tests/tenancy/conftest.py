@@ -11,9 +11,10 @@ import pytest
 from modelops.adapters.cluster import KubeClient
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import CONFIGMAP, DATASET, GITSOURCE, NAMESPACE, SERVICEACCOUNT
-from tests.support import kube_apiserver
+from tests.support import installed, kube_apiserver
 from tests.support.git_server import Repository
-from tests.support.installed import OPERATOR, Operator, bind, install, token_of, until
+from tests.support.installed import OPERATOR, bind, install
+from tests.support.operators import Replica, until
 
 _NUMBERS = itertools.count(1)
 DEFAULT = "locked-down"
@@ -74,13 +75,21 @@ class Team:
 
     def says(self, *parts: str, name: str = "source") -> str:
         """Wait until the Ready condition holds all the parts; return its message."""
-        until(lambda: all(part in " ".join(self.ready(name)) for part in parts), lambda: (parts, self.ready(name)))
+        until(
+            lambda: all(part in " ".join(self.ready(name)) for part in parts),
+            30,
+            lambda: (parts, self.ready(name)),
+            0.05,
+        )
         return self.ready(name)[2]
 
     def synced(self, name: str = "source", commit: str = "") -> None:
         """Wait until a GitSource applied a commit whole."""
         until(
-            lambda: self.ready(name)[0] == "True" and commit in self.ready(name)[2], lambda: (commit, self.ready(name))
+            lambda: self.ready(name)[0] == "True" and commit in self.ready(name)[2],
+            30,
+            lambda: (commit, self.ready(name)),
+            0.05,
         )
 
     def dataset(self, name: str) -> dict[str, Any] | None:
@@ -116,23 +125,25 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         server.stop()
 
 
-@pytest.fixture(scope="module")
-def operator(cluster: Cluster) -> Iterator[Operator]:
+@pytest.fixture(scope="session")
+def operator(cluster: Cluster) -> Iterator[Replica]:
     """The operator, locked down: who names no account acts as one that a namespace has or has not."""
     settings = {"MODELOPS_DEFAULT_SERVICE_ACCOUNT": DEFAULT}
-    running = Operator(cluster.server, token_of(cluster.admin, OPERATOR), settings).start()
-    yield running
-    running.stop()
+    replicas = installed.operator(cluster.admin, cluster.server, **settings)
+    try:
+        yield replicas.start()
+    finally:
+        replicas.stop()
 
 
 @pytest.fixture
-def team(cluster: Cluster, operator: Operator, tmp_path: Path) -> Team:
+def team(cluster: Cluster, operator: Replica, tmp_path: Path) -> Team:
     """A namespace in which the operator may act as accounts."""
     return make_team(cluster, tmp_path)
 
 
 @pytest.fixture
-def other(cluster: Cluster, operator: Operator, tmp_path: Path) -> Team:
+def other(cluster: Cluster, operator: Replica, tmp_path: Path) -> Team:
     """Another one, with something in it."""
     made = make_team(cluster, tmp_path)
     where = {"name": "theirs", "namespace": made.namespace}
