@@ -8,8 +8,7 @@ import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -17,8 +16,10 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
-from modelops.adapters import kubeconfig, rights
+from modelops.adapters import rights
+from modelops.adapters.connection import connect
 from modelops.adapters.fence import Fence
+from modelops.adapters.refusals import refusal
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import EVENT, SERVICEACCOUNT, Resource
 from modelops.api.labels import MANAGER
@@ -27,9 +28,7 @@ from modelops.errors import Conflict, ModelopsError, Stalled, Transient
 _JSON: Final = "application/json"
 _TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
 _DEADLINE: Final = urllib3.Timeout(connect=5, read=30)
-_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
 
 
 class KubeClient:
@@ -80,54 +79,8 @@ class KubeClient:
         Raises:
             Stalled: there is no usable configuration.
         """
-        found = kubeconfig.load(Path(path), context) if path is not None else None
-        if found is not None:
-            https: dict[str, Any] = {"ssl_context": found.tls} if found.tls else {}
-            if found.server_name:
-                https |= {"server_hostname": found.server_name, "assert_hostname": found.server_name}
-            pool = urllib3.PoolManager(num_pools=4, maxsize=16, block=False, retries=False, timeout=deadline, **https)
-            token = {"Authorization": f"Bearer {found.token}"} if found.token else {}
-            return cls(found.host, pool, token | {"User-Agent": agent}, found.namespace, fence)
-        return cls._by_the_kubernetes_package(path, context, deadline, agent, fence)
-
-    @classmethod
-    def _by_the_kubernetes_package(
-        cls, path: str | None, context: str | None, deadline: urllib3.Timeout, agent: str, fence: Fence | None
-    ) -> Self:
-        from kubernetes import client, config  # noqa: PLC0415 - 50 MiB and half a second; only who needs it pays
-        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
-
-        settings = client.Configuration()
-        namespace = "default"
-        try:
-            try:
-                config.load_kube_config(path, context=context, client_configuration=settings)
-                _, active = config.list_kube_config_contexts(path)
-                named = context or (active or {}).get("name")
-                contexts, _ = config.list_kube_config_contexts(path)
-                for entry in contexts:
-                    if entry["name"] == named:
-                        namespace = entry["context"].get("namespace", namespace)
-            except ConfigException:
-                if path is not None or context is not None:
-                    raise
-                config.load_incluster_config(client_configuration=settings)
-        except ConfigException as error:
-            raise Stalled("NoKubeconfig", f"no usable kubeconfig: {error}; give --kubeconfig or --context") from error
-        pool = urllib3.PoolManager(
-            num_pools=4,
-            maxsize=16,
-            block=False,
-            cert_reqs="CERT_REQUIRED" if settings.verify_ssl else "CERT_NONE",
-            ca_certs=settings.ssl_ca_cert,
-            cert_file=settings.cert_file,
-            key_file=settings.key_file,
-            retries=False,
-            timeout=deadline,
-        )
-        token = settings.get_api_key_with_prefix("authorization") or settings.get_api_key_with_prefix("BearerToken")
-        headers = {"Authorization": token} if token else {}
-        return cls(settings.host, pool, headers | {"User-Agent": agent}, namespace, fence)
+        found = connect(path, context, deadline)
+        return cls(found.host, found.pool, found.headers | {"User-Agent": agent}, found.namespace, fence)
 
     # --- identities --------------------------------------------------------------------------------------------
 
@@ -194,9 +147,7 @@ class KubeClient:
         if response.status == _NOT_FOUND:
             return None
         if response.status >= 400:
-            raise _refusal(
-                response.status, response.data, response.headers.get("Retry-After"), what or path, self._account
-            )
+            raise refusal(response, response.data, what or path, self._account)
         decoded: dict[str, Any] = json.loads(response.data)
         return decoded
 
@@ -318,7 +269,7 @@ class KubeClient:
             raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
         try:
             if response.status >= 400:
-                raise _refusal(response.status, response.read(), response.headers.get("Retry-After"), resource.plural)
+                raise refusal(response, response.read(), resource.plural)
             yield from _lines(response)
         except HTTPError as error:
             raise Transient("WatchBroken", f"the watch of {resource.plural} broke: {error}") from error
@@ -480,27 +431,3 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.strip():
                 yield json.loads(line)
-
-
-def _refusal(
-    status: int, data: bytes, retry_after: str | None, what: str, account: ServiceAccount | None = None
-) -> ModelopsError:
-    try:
-        message = str(json.loads(data).get("message") or f"HTTP {status}")
-    except (ValueError, AttributeError):
-        message = f"HTTP {status}"
-    if status == _CONFLICT:
-        return Conflict("Conflict", f"{what}: {message}")
-    if status == 500 and message.startswith("failed to create typed patch object"):
-        # The server's odd way to say that what was applied does not fit its schema: no retry will help.
-        return Stalled("ApiRefused", f"{what}: {message}")
-    if status == 429 or status >= 500:
-        after = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdigit() else None
-        return Transient("ApiUnavailable", f"{what}: {message}", retry_after=after)
-    if status == 410:
-        return Conflict("Expired", f"{what}: {message}")
-    if status == _FORBIDDEN and account is not None:
-        return rights.refused(account, what, message)
-    if status in (401, _FORBIDDEN):
-        return Transient("ApiForbidden", f"{what}: {message}")
-    return Stalled("ApiRefused", f"{what}: {message}")
