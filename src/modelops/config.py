@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from modelops.api.v1alpha1.common import ServiceAccountName
 from modelops.errors import Stalled
 
 PREFIX: Final = "MODELOPS_"
@@ -76,7 +77,7 @@ class Config(BaseSettings):
     """A leader that could not renew the Lease for so long exits; less than lease_seconds."""
     lease_retry_seconds: Annotated[float, Field(gt=0)] = 2
     """Between two renewals, and between two looks of those who wait; less than lease_renew_seconds."""
-    default_service_account: Annotated[str | None, Field(max_length=253)] = None
+    default_service_account: ServiceAccountName | None = None
     """ServiceAccount, in each GitSource's namespace, of GitSources that name none; unset, they act as the operator."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Prometheus reads the operator's own figures here, on every address unless `listen` says otherwise."""

@@ -10,13 +10,12 @@ from modelops.adapters.cluster import KubeClient
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import HTTPROUTE, KINDS, NAMESPACE, SERVICEACCOUNT, WORKFLOW, Resource
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
-from tests.support.operators import CRD, Replicas, known, open_crd, until
+from tests.support.operators import CRD, ROLEBINDING, Replicas, known, open_crd, until
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = ServiceAccount("modelops-system", "modelops")
 _RBAC = "rbac.authorization.k8s.io"
 ROLE = Resource(_RBAC, "v1", "Role", "roles")
-ROLEBINDING = Resource(_RBAC, "v1", "RoleBinding", "rolebindings")
 CLUSTERROLE = Resource(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
 CLUSTERROLEBINDING = Resource(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
 _INSTALLED = {one.kind: one for one in (NAMESPACE, SERVICEACCOUNT, ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)}

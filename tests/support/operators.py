@@ -22,13 +22,24 @@ from typing import Any, Self
 import yaml
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, HTTPROUTE, LEASE, NAMESPACE, TRAININGRUN, WORKFLOW, Resource
+from modelops.api.kinds import (
+    COMPUTEPOOL,
+    GITSOURCE,
+    HTTPROUTE,
+    LEASE,
+    NAMESPACE,
+    SERVICEACCOUNT,
+    TRAININGRUN,
+    WORKFLOW,
+    Resource,
+)
 from modelops.errors import ModelopsError
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 
 CRDS = Path(__file__).parents[2] / "crds"
 TEAM = "team"
 LEASE_NAME = "modelops"
+ROLEBINDING = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 
@@ -203,7 +214,7 @@ class Traffic:
     """Changes objects all the time, so that whoever leads always has something to write.
 
     Every change makes work: specs of ComputePools and TrainingRuns (a status write each), and commits that a GitSource
-    applies, of which every other one drops an object that is then pruned.
+    applies as a service account, of which every other one drops an object that is then pruned.
     """
 
     def __init__(self, client: KubeClient, directory: Path, per_second: float = 20) -> None:
@@ -219,6 +230,9 @@ class Traffic:
         self._git("init", "-q", "-b", "main")
         self._write(0)
         spec = {"url": self._repo.as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "1s"}
+        self._client.apply(SERVICEACCOUNT, {"metadata": {"name": "sync", "namespace": TEAM}})
+        self._client.apply(ROLEBINDING, _bound("sync"))
+        spec["serviceAccountName"] = "sync"
         self._client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
         for number in range(8):
             self._client.apply(COMPUTEPOOL.resource, _pool(number, 0))
@@ -259,6 +273,14 @@ class Traffic:
     def _git(self, *words: str) -> None:
         identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com", "-c", "gc.auto=0"]
         subprocess.run(["git", "-C", str(self._repo), *identity, *words], check=True)
+
+
+def _bound(account: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": account, "namespace": TEAM},
+        "roleRef": {"apiGroup": ROLEBINDING.group, "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": TEAM}],
+    }
 
 
 def _pool(number: int, count: int) -> dict[str, Any]:

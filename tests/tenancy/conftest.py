@@ -28,13 +28,21 @@ class Cluster:
     server: kube_apiserver.KubeApiServer
     admin: KubeClient
 
+    def calls(self) -> list[dict[str, Any]]:
+        """Return every call of the operator that was answered, oldest first, whoever it acted as."""
+        return [event for event in self.server.audit() if event["user"]["username"] == OPERATOR.user]
+
+    def status(self, client: KubeClient, headers: dict[str, str], path: str) -> int:
+        """Return the code that a GET with a client's token and more headers is answered with."""
+        sent = {**client._headers, **headers}
+        return int(client._pool.request("GET", self.server.url + path, headers=sent).status)
+
     def writes_by(self, namespace: str) -> list[dict[str, Any]]:
         """Return the operator's answered writes in a namespace, oldest first, whoever it acted as."""
         return [
             event
-            for event in self.server.audit()
-            if event["user"]["username"] == OPERATOR.user
-            and (event.get("objectRef") or {}).get("namespace") == namespace
+            for event in self.calls()
+            if (event.get("objectRef") or {}).get("namespace") == namespace
             and event["verb"] in ("create", "update", "patch", "delete")
         ]
 

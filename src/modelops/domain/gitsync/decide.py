@@ -24,6 +24,7 @@ from modelops.errors import Forbidden
 
 _MANIFEST_HASH: Final = INPUTS_HASH
 _SHOWN_PROBLEMS: Final = 5
+_SHOWN_FORBIDDEN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,10 @@ def _broken(seen: Observed, new: GitSourceStatus, applies: Sequence[Action], pro
 
 
 def _unreadable(seen: Observed) -> list[str]:
-    """Return a line for each thing that the account may not read, and once how to grant it."""
+    """Return the first things that the account may not read, the count of the others, and once how to grant it."""
     said = sorted({error.message for error in seen.unreadable.values()})
-    return [*said, *sorted({error.remedy for error in seen.unreadable.values()})]
+    more = [f"and {len(said) - _SHOWN_FORBIDDEN} more"] if len(said) > _SHOWN_FORBIDDEN else []
+    return [*said[:_SHOWN_FORBIDDEN], *more, *sorted({error.remedy for error in seen.unreadable.values()})]
 
 
 def _guard(seen: Observed, dropped: Sequence[InventoryEntry]) -> tuple[str, str] | None:
