@@ -182,7 +182,7 @@ def main() -> int:
     # The server's certificate is its own, and not looked at.
     warnings.simplefilter("ignore")
     directory = Path(tempfile.mkdtemp(prefix="modelops-launch-"))
-    server, config = a_cluster(directory, audited_reads=True)
+    server, config = a_cluster(directory, audit_reads=True)
     replicas = Replicas(directory, config)
     try:
         client = KubeClient.from_kubeconfig(str(config), agent="bench")

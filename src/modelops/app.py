@@ -69,6 +69,7 @@ def settings_of(config: configuration.Config) -> Settings:
         pool_fallback=config.pool_fallback,
         workflow_service_account=config.workflow_service_account,
         registry_secret=config.registry_secret,
+        default_service_account=config.default_service_account,
     )
 
 

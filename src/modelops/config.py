@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from modelops.api.v1alpha1.common import ServiceAccountName
 from modelops.errors import Stalled
 
 PREFIX: Final = "MODELOPS_"
@@ -80,6 +81,8 @@ class Config(BaseSettings):
     """A watch that says nothing for so long is made anew. One that says nothing for twice as long is dead."""
     stop_seconds: Annotated[float, Field(ge=3, le=300)] = 10
     """The process has ended so long after SIGTERM, whatever its calls are waiting for."""
+    default_service_account: ServiceAccountName | None = None
+    """ServiceAccount, in each GitSource's namespace, of GitSources that name none; unset, they act as the operator."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Prometheus reads the operator's own figures here, on every address unless `listen` says otherwise."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081

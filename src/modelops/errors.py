@@ -4,6 +4,7 @@
     ├── Transient   try again soon, with capped exponential back-off
     ├── Waiting     a dependency is not there yet; look again after a fixed delay
     ├── Stalled     a human must change something; no retry until the object changes
+    │   └── Forbidden   an account may not do it; somebody has to grant it, where no watch looks
     └── Conflict    somebody else wrote first; observe again at once
 
 Adapters translate foreign errors into these exactly once. A message is one line, says where, what and
@@ -51,6 +52,18 @@ class Stalled(ModelopsError):
     def __init__(self, reason: str, message: str, *, retry_after: timedelta | None = None) -> None:
         super().__init__(reason, message)
         self.retry_after = retry_after
+
+
+class Forbidden(Stalled):
+    """The account that acts may not do this. Others may: whoever asked has to be granted it.
+
+    Args:
+        remedy: how to grant it, said once however much was refused.
+    """
+
+    def __init__(self, reason: str, message: str, *, remedy: str) -> None:
+        super().__init__(reason, message)
+        self.remedy = remedy
 
 
 class Conflict(ModelopsError):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
 
 
@@ -21,17 +22,14 @@ class Clock(Protocol):
         ...
 
 
-class Cluster(Protocol):
-    """The Kubernetes API: reads from watch-fed caches where there is a watch, writes through."""
+class Objects(Protocol):
+    """Objects of the Kubernetes API, as one identity may see and change them.
+
+    Where that identity is a service account, everything may raise `errors.Forbidden` too.
+    """
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Return an object or None."""
-        ...
-
-    def list(
-        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
-    ) -> Sequence[dict[str, Any]]:
-        """Return the objects of a namespace (None: of all) that carry all the labels."""
         ...
 
     def apply(
@@ -60,6 +58,28 @@ class Cluster(Protocol):
         seen: Mapping[str, Any] | None = None,
     ) -> None:
         """Delete with background propagation; absent, or another uid, is success; `seen` as for an apply."""
+        ...
+
+
+class Cluster(Objects, Protocol):
+    """The Kubernetes API as the operator: reads from watch-fed caches where there is a watch, writes through."""
+
+    def list(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Return the objects of a namespace (None: of all) that carry all the labels."""
+        ...
+
+    def acting_as(self, account: ServiceAccount) -> Objects:
+        """Return the objects as an account may see and change them; what it may not read is not told from a cache."""
+        ...
+
+    def has_account(self, account: ServiceAccount) -> bool:
+        """Return whether the account exists; True where the API server knows no accounts (the local home).
+
+        Raises:
+            Forbidden: the operator may not act as accounts of that namespace.
+        """
         ...
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:

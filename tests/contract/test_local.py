@@ -81,6 +81,17 @@ def test_no_token(local: Api, value: str) -> None:
     assert local.call("GET", "/healthz").code == 200
 
 
+def test_impersonation(local: Api) -> None:
+    """Impersonate headers are accepted and ignored: the one user stays who it is, and may do what it may."""
+    local.headers = {"Impersonate-User": "system:serviceaccount:other:nobody", "Impersonate-Group": "nobodies"}
+    made = local.create("w")
+    assert made["metadata"]["managedFields"][0]["manager"] == "test"
+    review = {"spec": {"resourceAttributes": {"verb": "delete", "resource": "secrets", "namespace": "kube-system"}}}
+    answer = local.call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    assert answer.body["status"]["allowed"]
+    assert "serviceaccounts" not in [found["name"] for found in local.call("GET", "/api/v1").body["resources"]]
+
+
 def test_private_files(local_server: LocalApiServer) -> None:
     """Token, key and kubeconfig can be read by their owner only."""
     for name in ("token", "api.db.pem", "kubeconfig"):

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import KINDS, Resource
-from modelops.errors import Conflict, ModelopsError, Transient
+from modelops.errors import Conflict, Forbidden, ModelopsError, Transient
 from modelops.ports import ModelVersion, Series
 from tests.support.invariants import assert_invariants
 
@@ -59,8 +60,21 @@ class FakeCluster:
     events: list[Emitted] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     failures: dict[str, ModelopsError] = field(default_factory=dict)
+    accounts: set[ServiceAccount] | None = None
+    """Which exist; None knows no accounts, as the local home does."""
+    rights: dict[str, set[str]] = field(default_factory=dict)
+    """User → what it may, as `verb plural`; a user that is not here may do everything."""
+    acted: list[str] = field(default_factory=list)
+    """Every write made as an account, as `user: verb plural/name`."""
     _version: int = 0
     _uids: int = 0
+
+    def has_account(self, account: ServiceAccount) -> bool:
+        return self.accounts is None or account in self.accounts
+
+    def acting_as(self, account: ServiceAccount) -> "Acting":
+        """Return the cluster as an account may see and change it."""
+        return Acting(self, account)
 
     def put(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Let somebody else create or replace an object: keeps uid, counts the generation, keeps an absent status."""
@@ -180,6 +194,52 @@ class FakeCluster:
         self._touch(fresh)
         self.objects[key] = fresh
         return copy.deepcopy(fresh)
+
+
+@dataclass(frozen=True)
+class Acting:
+    """FakeCluster under an account; apply needs `patch`, and `create` too where nothing is."""
+
+    cluster: FakeCluster
+    account: ServiceAccount
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        self._require("get", resource, resource.kind)
+        return self.cluster.get(resource, namespace, name)
+
+    def apply(
+        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        name = obj["metadata"]["name"]
+        self._require("patch", resource, name)
+        if self.cluster.get(resource, obj["metadata"].get("namespace"), name) is None:
+            self._require("create", resource, name)
+        self.cluster.acted.append(f"{self.account.user}: apply {resource.plural}/{name}")
+        return self.cluster.apply(resource, obj, seen=seen)
+
+    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
+        self._require("create", resource, obj["metadata"]["name"])
+        self.cluster.acted.append(f"{self.account.user}: create {resource.plural}/{obj['metadata']['name']}")
+        return self.cluster.create(resource, obj)
+
+    def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        seen: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._require("delete", resource, name)
+        self.cluster.acted.append(f"{self.account.user}: delete {resource.plural}/{name}")
+        self.cluster.delete(resource, namespace, name, uid=uid, seen=seen)
+
+    def _require(self, verb: str, resource: Resource, name: str) -> None:
+        allowed = self.cluster.rights.get(self.account.user)
+        if allowed is not None and f"{verb} {resource.plural}" not in allowed:
+            said = f"{resource.kind} {name}: {self.account} may not {verb} {resource.plural}"
+            raise Forbidden("Forbidden", said, remedy="grant it: so")
 
 
 @dataclass

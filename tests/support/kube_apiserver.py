@@ -64,8 +64,6 @@ omitStages: [RequestReceived]
 rules:
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
-- level: READS
-  verbs: [get, list, watch]
 - level: None
 """
 
@@ -156,13 +154,13 @@ def _own_address() -> str:
 class KubeApiServer:
     """etcd and kube-apiserver over one directory.
 
-    With `audited` every write is recorded: who, what, the answer's code and when, in the order of the answers. With
-    `audited_reads` every read too.
+    With `audited` every write is recorded: who, what, the answer's code and when, in the order of the answers.
     """
 
     directory: Path
     audited: bool = False
-    audited_reads: bool = False
+    audit_reads: bool = False
+    """Whether reads are recorded, too."""
     token: str = field(default_factory=lambda: secrets.token_hex(16))
     port: int = 0
     etcd: str = ""
@@ -227,7 +225,8 @@ class KubeApiServer:
         if not self.audited:
             return []
         policy = self.directory / "audit-policy.yaml"
-        policy.write_text(AUDIT_POLICY.replace("READS", "Metadata" if self.audited_reads else "None"))
+        level = "Metadata" if self.audit_reads else "None"
+        policy.write_text(AUDIT_POLICY.replace("level: None", f"level: {level}"))
         # Blocking: an answer that a client has seen is in the file.
         log = (f"--audit-log-path={self.audit_log}", "--audit-log-mode=blocking", "--audit-log-maxsize=4096")
         return [f"--audit-policy-file={policy}", *log]

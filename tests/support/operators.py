@@ -22,34 +22,45 @@ from typing import Any, Self
 import yaml
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, HTTPROUTE, LEASE, NAMESPACE, TRAININGRUN, WORKFLOW, Resource
+from modelops.api.kinds import (
+    COMPUTEPOOL,
+    GITSOURCE,
+    HTTPROUTE,
+    LEASE,
+    NAMESPACE,
+    SERVICEACCOUNT,
+    TRAININGRUN,
+    WORKFLOW,
+    Resource,
+)
 from modelops.errors import ModelopsError
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 
 CRDS = Path(__file__).parents[2] / "crds"
 TEAM = "team"
 LEASE_NAME = "modelops"
-_CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+ROLEBINDING = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 
-def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.01) -> Any:
-    """Return what the condition returns once that is true."""
+def until(condition: Callable[[], Any], seconds: float, what: str | Callable[[], Any], every: float = 0.01) -> Any:
+    """Return what the condition returns once that is true; else fail with what was waited for, or is there instead."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(every)
-    raise AssertionError(f"not within {seconds:g} s: {what}")
+    raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
 
 
-def a_cluster(directory: Path, *, audited_reads: bool = False) -> tuple[KubeApiServer, Path]:
+def a_cluster(directory: Path, *, audit_reads: bool = False) -> tuple[KubeApiServer, Path]:
     """Return an audited API server with our CRDs and open ones for Workflow and HTTPRoute, and its kubeconfig.
 
     Args:
         directory: of everything.
-        audited_reads: whether its audit log holds reads too.
+        audit_reads: whether its audit log holds reads too.
     """
-    server = KubeApiServer(directory / "kube", audited=True, audited_reads=audited_reads).start()
+    server = KubeApiServer(directory / "kube", audited=True, audit_reads=audit_reads).start()
     try:
         return server, _furnished(server, directory)
     except BaseException:
@@ -62,23 +73,25 @@ def _furnished(server: KubeApiServer, directory: Path) -> Path:
     config.write_text(kubeconfig(server.url, server.token))
     client = KubeClient.from_kubeconfig(str(config), agent="test")
     for path in sorted(CRDS.glob("*.yaml")):
-        client.apply(_CRD, yaml.safe_load(path.read_text()))
+        client.apply(CRD, yaml.safe_load(path.read_text()))
     for resource in (WORKFLOW, HTTPROUTE):
-        client.apply(_CRD, _open_crd(resource))
-    until(lambda: _known(client, WORKFLOW) and _known(client, HTTPROUTE), 30, "the CRDs are served")
-    until(lambda: _known(client, TRAININGRUN.resource) and _known(client, COMPUTEPOOL.resource), 30, "ours are served")
+        client.apply(CRD, open_crd(resource))
+    until(lambda: known(client, WORKFLOW) and known(client, HTTPROUTE), 30, "the CRDs are served")
+    until(lambda: known(client, TRAININGRUN.resource) and known(client, COMPUTEPOOL.resource), 30, "ours are served")
     client.apply(NAMESPACE, {"metadata": {"name": TEAM}})
     return config
 
 
-def _known(client: KubeClient, resource: Resource) -> bool:
+def known(client: KubeClient, resource: Resource) -> bool:
+    """Return whether a resource is served."""
     try:
         return client.list_page(resource, None) is not None
     except ModelopsError:
         return False
 
 
-def _open_crd(resource: Resource) -> dict[str, Any]:
+def open_crd(resource: Resource) -> dict[str, Any]:
+    """Return a definition of somebody else's kind that takes everything."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": resource.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"plural": resource.plural, "singular": resource.kind.lower(), "kind": resource.kind}
@@ -206,7 +219,7 @@ class Traffic:
     """Changes objects all the time, so that whoever leads always has something to write.
 
     Every change makes work: specs of ComputePools and TrainingRuns (a status write each), and commits that a GitSource
-    applies, of which every other one drops an object that is then pruned.
+    applies as a service account, of which every other one drops an object that is then pruned.
     """
 
     def __init__(self, client: KubeClient, directory: Path, per_second: float = 20) -> None:
@@ -222,6 +235,9 @@ class Traffic:
         self._git("init", "-q", "-b", "main")
         self._write(0)
         spec = {"url": self._repo.as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "1s"}
+        self._client.apply(SERVICEACCOUNT, {"metadata": {"name": "sync", "namespace": TEAM}})
+        self._client.apply(ROLEBINDING, _bound("sync"))
+        spec["serviceAccountName"] = "sync"
         self._client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
         for number in range(8):
             self._client.apply(COMPUTEPOOL.resource, _pool(number, 0))
@@ -262,6 +278,14 @@ class Traffic:
     def _git(self, *words: str) -> None:
         identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com", "-c", "gc.auto=0"]
         subprocess.run(["git", "-C", str(self._repo), *identity, *words], check=True)
+
+
+def _bound(account: str) -> dict[str, Any]:
+    return {
+        "metadata": {"name": account, "namespace": TEAM},
+        "roleRef": {"apiGroup": ROLEBINDING.group, "kind": "ClusterRole", "name": "admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": TEAM}],
+    }
 
 
 def _pool(number: int, count: int) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from modelops.adapters.acting import ActingCluster
 from modelops.adapters.cluster import KubeClient
-from modelops.adapters.guarded import write_over
+from modelops.adapters.guarded import write_over_seen
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
 from modelops.errors import Conflict
 
@@ -107,7 +109,7 @@ class CachedCluster:
                 return held
         found = self._client.get(resource, namespace, name)
         if found is not None:
-            self._remember(resource, found)
+            self.remember(resource, found)
         return found
 
     def list(
@@ -129,13 +131,13 @@ class CachedCluster:
     ) -> dict[str, Any]:
         """Server-side apply with force."""
         return self._over(
-            resource, seen, lambda basis: self._remember(resource, self._client.apply(resource, obj, seen=basis))
+            resource, seen, lambda basis: self.remember(resource, self._client.apply(resource, obj, seen=basis))
         )
 
     def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
         """Create; None if the name is taken."""
         created = self._client.create(resource, obj)
-        return created if created is None else self._remember(resource, created)
+        return created if created is None else self.remember(resource, created)
 
     def delete(
         self,
@@ -148,43 +150,42 @@ class CachedCluster:
     ) -> None:
         """Delete with background propagation."""
         self._over(resource, seen, lambda basis: self._client.delete(resource, namespace, name, uid=uid, seen=basis))
-        self._forget(resource, namespace, name)
+        self.forget(resource, namespace, name)
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Put `/status`; on a conflict the cached object is dropped, so that the next read is live."""
         try:
-            return self._remember(resource, self._client.replace_status(resource, obj))
+            return self.remember(resource, self._client.replace_status(resource, obj))
         except Conflict:
-            self._forget(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+            self.forget(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
             raise
 
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         """Record an Event, best effort."""
         self._client.emit(resource, about, reason, message, type_)
 
+    def acting_as(self, account: ServiceAccount) -> ActingCluster:
+        """Return the objects as an account may see and change them, for one pass."""
+        return ActingCluster(self._client.acting_as(account), self, self._watched)
+
+    def has_account(self, account: ServiceAccount) -> bool:
+        """Return whether the account exists, asked live; True where the API server knows no accounts."""
+        return self._client.has_account(account)
+
     def _over(
-        self,
-        resource: Resource,
-        seen: Mapping[str, Any] | None,
-        write: Callable[[Mapping[str, Any] | None], _T],
+        self, resource: Resource, seen: Mapping[str, Any] | None, write: Callable[[Mapping[str, Any] | None], _T]
     ) -> _T:
-        if seen is None:
-            return write(None)
-        where = (seen["metadata"].get("namespace"), seen["metadata"]["name"])
-        return write_over(seen, self.held(resource, *where), write, lambda: self._reread(resource, *where))
+        return write_over_seen(resource, seen, write, source=self._client, cache=self)
 
-    def _reread(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        found = self._client.get(resource, namespace, name)
-        if found is None:
-            self._forget(resource, namespace, name)
-            return None
-        return self._remember(resource, found)
+    # --- what a write leaves -----------------------------------------------------------------------------------
 
-    def _forget(self, resource: Resource, namespace: str | None, name: str) -> None:
+    def forget(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Drop an object, so that the next read is live."""
         with self._lock:
             self._objects[resource.plural].pop((resource.plural, namespace or "", name), None)
 
-    def _remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+    def remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+        """Take what the API server answered to a write or a live read; return it."""
         if resource.plural in self._watched:
             with self._lock:
                 self._put(_key(resource, obj), obj, _version(obj))

@@ -4,10 +4,11 @@ Typed client models cost tens of milliseconds and megabytes per list; dictionari
 (addresses, certificates, tokens) is found by `connect`, as kubectl users expect.
 """
 
+import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -15,10 +16,13 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
+from modelops.adapters import rights
 from modelops.adapters.connect import connection_of, pool_of
 from modelops.adapters.fence import Fence
 from modelops.adapters.kubeconfig import Connection
-from modelops.api.kinds import EVENT, Resource
+from modelops.adapters.refusals import refusal
+from modelops.api.accounts import ServiceAccount
+from modelops.api.kinds import EVENT, SERVICEACCOUNT, Resource
 from modelops.api.labels import MANAGER
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient
 
@@ -27,7 +31,6 @@ _TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
 _DEADLINE: Final = urllib3.Timeout(connect=5, read=30)
 _UNAUTHORIZED: Final = 401
 _NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
 
 
 class KubeClient:
@@ -54,6 +57,7 @@ class KubeClient:
         self._pool = pool
         self._headers = dict(headers)
         self._fence = fence
+        self._account: ServiceAccount | None = None
 
     @classmethod
     def from_kubeconfig(
@@ -80,6 +84,35 @@ class KubeClient:
         connection = connection_of(path, context)
         return cls(connection, pool_of(connection, deadline), {"User-Agent": agent}, fence)
 
+    # --- identities --------------------------------------------------------------------------------------------
+
+    def acting_as(self, account: ServiceAccount) -> Self:
+        """Return a client of the same server, over the same connections, whose calls have an account's rights.
+
+        The API server adds the account's groups by itself; to name them would take a right to act as groups.
+        What is refused to the account is Forbidden.
+        """
+        acting = copy.copy(self)
+        acting._headers = self._headers | {"Impersonate-User": account.user}  # noqa: SLF001 - a copy of its own class
+        acting._account = account  # noqa: SLF001
+        return acting
+
+    def has_account(self, account: ServiceAccount) -> bool:
+        """Return whether an account exists; True where the API server knows no accounts (the local home).
+
+        Raises:
+            Forbidden: it may not be looked at, so neither be acted as.
+        """
+        try:
+            if self.get(SERVICEACCOUNT, account.namespace, account.name) is not None:
+                return True
+            listed = self.request("GET", "/api/v1", what="discovery") or {}
+        except Transient as error:
+            if error.reason == "ApiForbidden" and (operator := rights.user_in(error.message)):
+                raise rights.may_not_act_as(account, operator) from error
+            raise
+        return all(resource["name"] != SERVICEACCOUNT.plural for resource in listed.get("resources") or ())
+
     # --- one request -------------------------------------------------------------------------------------------
 
     def request(
@@ -95,8 +128,8 @@ class KubeClient:
         """Send one request and decode the answer; 404 is None.
 
         Raises:
-            Conflict: 409. Transient: unreachable, timeout, 429 or 5xx, or the fence (NotLeader). Stalled: any other
-                refusal.
+            Conflict: 409. Transient: unreachable, timeout, 401, 429 or 5xx, or the fence (NotLeader). Stalled: any
+                other refusal. 403 is Transient for the client itself, and Forbidden if it acts as an account.
         """
         headers = {"Accept": accept}
         data: bytes | None = None
@@ -116,7 +149,7 @@ class KubeClient:
         if response.status == _NOT_FOUND:
             return None
         if response.status >= 400:
-            raise _refusal(response.status, response.data, response.headers.get("Retry-After"), what or path)
+            raise refusal(response, response.data, what or path, self._account)
         decoded: dict[str, Any] = json.loads(response.data)
         return decoded
 
@@ -161,6 +194,7 @@ class KubeClient:
         labels: Mapping[str, str] | None = None,
         *,
         selector: str = "",
+        limit: int = 0,
     ) -> dict[str, Any] | None:
         """Return the whole list object, with its resourceVersion; None if the resource is unknown.
 
@@ -169,9 +203,11 @@ class KubeClient:
             namespace: where; None everywhere.
             labels: only objects that carry all of these.
             selector: instead of labels, a label selector as kubectl's -l.
+            limit: at most so many objects; 0 for all.
         """
         selector = selector or ",".join(f"{key}={value}" for key, value in (labels or {}).items())
-        query = "?" + urlencode({"labelSelector": selector}) if selector else ""
+        asked = ({"labelSelector": selector} if selector else {}) | ({"limit": str(limit)} if limit else {})
+        query = "?" + urlencode(asked) if asked else ""
         return self.request("GET", path_of(resource, namespace) + query, what=resource.plural)
 
     def table(
@@ -242,7 +278,7 @@ class KubeClient:
             raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
         try:
             if response.status >= 400:
-                raise _refusal(response.status, response.read(), response.headers.get("Retry-After"), resource.plural)
+                raise refusal(response, response.read(), resource.plural)
             yield from _lines(response)
         except HTTPError as error:
             raise Transient("WatchBroken", f"the watch of {resource.plural} broke: {error}") from error
@@ -404,23 +440,3 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.strip():
                 yield json.loads(line)
-
-
-def _refusal(status: int, data: bytes, retry_after: str | None, what: str) -> ModelopsError:
-    try:
-        message = str(json.loads(data).get("message") or f"HTTP {status}")
-    except (ValueError, AttributeError):
-        message = f"HTTP {status}"
-    if status == _CONFLICT:
-        return Conflict("Conflict", f"{what}: {message}")
-    if status == 500 and message.startswith("failed to create typed patch object"):
-        # The server's odd way to say that what was applied does not fit its schema: no retry will help.
-        return Stalled("ApiRefused", f"{what}: {message}")
-    if status == 429 or status >= 500:
-        after = timedelta(seconds=int(retry_after)) if retry_after and retry_after.isdigit() else None
-        return Transient("ApiUnavailable", f"{what}: {message}", retry_after=after)
-    if status == 410:
-        return Conflict("Expired", f"{what}: {message}")
-    if status in (401, 403):
-        return Transient("ApiForbidden", f"{what}: {message}")
-    return Stalled("ApiRefused", f"{what}: {message}")

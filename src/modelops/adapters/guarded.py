@@ -5,13 +5,67 @@ which no apply of ours depends on; only what somebody else did to the rest is a 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
+from modelops.api.kinds import Resource
 from modelops.errors import Conflict
 
 _T = TypeVar("_T")
 _Obj = Mapping[str, Any]
 _OF_EVERY_WRITE: Final = frozenset({"resourceVersion", "managedFields"})
+
+
+class Source(Protocol):
+    """What is needed of an API server."""
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return an object or None."""
+        ...
+
+
+class Cache(Protocol):
+    """What is needed of a cache."""
+
+    def held(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return a cached object, or None."""
+        ...
+
+    def remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+        """Take what the API server answered; return it."""
+        ...
+
+    def forget(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Drop an object."""
+        ...
+
+
+def write_over_seen(
+    resource: Resource, seen: _Obj | None, write: Callable[[_Obj | None], _T], *, source: Source, cache: Cache
+) -> _T:
+    """Return what the write answers; over nothing in particular if nothing was seen.
+
+    Args:
+        resource: of the object.
+        seen: the object that was decided about, if there was one.
+        write: writes over exactly the object that it is given.
+        source: where the object is read again after a conflict.
+        cache: what knows the object by now, and is told.
+
+    Raises:
+        Conflict: as of `write_over`.
+    """
+    if seen is None:
+        return write(None)
+    namespace, name = seen["metadata"].get("namespace"), seen["metadata"]["name"]
+
+    def reread() -> dict[str, Any] | None:
+        found = source.get(resource, namespace, name)
+        if found is None:
+            cache.forget(resource, namespace, name)
+            return None
+        return cache.remember(resource, found)
+
+    return write_over(seen, cache.held(resource, namespace, name), write, reread)
 
 
 def write_over(seen: _Obj, held: _Obj | None, write: Callable[[_Obj], _T], reread: Callable[[], _Obj | None]) -> _T:

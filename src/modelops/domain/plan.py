@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
 from modelops.api.v1alpha1.common import Status
 
@@ -96,3 +97,5 @@ class Plan:
     """Written before acting instead of `status`: what must be on record even if acting fails halfway (an inventory)."""
     each_by_itself: bool = False
     """Whether an object that is refused stops no other one from being applied."""
+    acting_as: ServiceAccount | None = None
+    """Whose rights every action needs; None acts as the operator. Status and events are always the operator's."""

@@ -26,6 +26,8 @@ class Settings(Model):
     """Service account of the Workflows' pods; by default the namespace's own."""
     registry_secret: str | None = None
     """Name of the Secret with MLflow's login in each namespace; None where MLflow asks for none."""
+    default_service_account: str | None = None
+    """Account of GitSources that name none; None lets them act as the operator."""
 
 
 @dataclass(frozen=True, slots=True)

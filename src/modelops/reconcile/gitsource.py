@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Final
 
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import GITSOURCE, SECRET, Kind
 from modelops.api.labels import CONFIRM_PRUNE
 from modelops.api.manifest import MAX_BYTES, Manifest, Problem, read
@@ -12,7 +13,7 @@ from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus
 from modelops.domain.gitsync.decide import Observed, decide_gitsync
 from modelops.domain.gitsync.desired import ALLOWED, Wanted, desired
 from modelops.domain.plan import Plan
-from modelops.errors import Stalled, Waiting
+from modelops.errors import Forbidden, Stalled, Waiting
 from modelops.ports import GitBlob, GitRemote
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.wiring import credentials
@@ -47,13 +48,16 @@ class GitSourceReconciler:
         meta = obj["metadata"]
         spec = GitSourceSpec.model_validate(obj["spec"])
         current = GitSourceStatus.model_validate(obj.get("status") or {})
-        remote = GitRemote(spec.url, _secret(spec, meta["namespace"], ports))
         try:
+            account = _account(spec, meta["namespace"], ports)
+            remote = GitRemote(spec.url, _secret(spec, meta["namespace"], ports))
             commit = ports.git.fetch(remote, branch=spec.ref.branch, tag=spec.ref.tag, commit=spec.ref.commit)
             wanted, problems, files = self._at(commit, meta, spec, remote, ports)
+            live, unreadable = _live(wanted, current, meta["namespace"], ports, account)
         except Stalled as error:
-            # What is wrong may be mended in git, where no watch looks.
-            raise Stalled(error.reason, error.message, retry_after=spec.interval) from error
+            # What is wrong may be mended in git or by granting rights, where no watch looks.
+            remedy = f"; {error.remedy}" if isinstance(error, Forbidden) else ""
+            raise Stalled(error.reason, error.message + remedy, retry_after=spec.interval) from error
         return Observed(
             name=meta["name"],
             namespace=meta["namespace"],
@@ -63,7 +67,9 @@ class GitSourceReconciler:
             wanted=wanted,
             problems=problems,
             files=files,
-            live=_live(wanted, current, meta["namespace"], ports),
+            live=live,
+            unreadable=unreadable,
+            account=account,
             confirmed=(meta.get("annotations") or {}).get(CONFIRM_PRUNE, ""),
             now=ports.clock.now(),
         )
@@ -89,6 +95,7 @@ class GitSourceReconciler:
 
 
 def _secret(spec: GitSourceSpec, namespace: str, ports: Ports) -> dict[str, bytes] | None:
+    """Return the credentials, read as the operator: an account that applies models need not read Secrets for it."""
     if spec.secret_ref is None:
         return None
     found = ports.cluster.get(SECRET, namespace, spec.secret_ref.name)
@@ -118,14 +125,46 @@ def _manifests(remote: GitRemote, blobs: Sequence[GitBlob], ports: Ports) -> tup
 
 
 def _live(
-    wanted: Sequence[Wanted], current: GitSourceStatus, namespace: str, ports: Ports
-) -> dict[tuple[str, str], dict[str, Any]]:
+    wanted: Sequence[Wanted],
+    current: GitSourceStatus,
+    namespace: str,
+    ports: Ports,
+    account: ServiceAccount | None,
+) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[tuple[str, str], Forbidden]]:
+    """Return what is there of what is wanted or was applied, and what the account may not read."""
     keys = {(item.resource.api_version, item.resource.kind, item.obj["metadata"]["name"]) for item in wanted}
     keys |= {(entry.api_version, entry.kind, entry.name) for entry in current.inventory}
-    live = {}
+    objects = ports.cluster if account is None else ports.cluster.acting_as(account)
+    live, unreadable = {}, {}
     for api_version, kind, name in keys:
         resource = ALLOWED.get((api_version, kind))
-        found = ports.cluster.get(resource, namespace, name) if resource else None
+        try:
+            found = objects.get(resource, namespace, name) if resource else None
+        except Forbidden as error:
+            if error.reason != "Forbidden":
+                raise  # the operator may not act as the account at all
+            unreadable[kind, name] = error
+            continue
         if found is not None:
             live[kind, name] = found
-    return live
+    return live, unreadable
+
+
+def _account(spec: GitSourceSpec, namespace: str, ports: Ports) -> ServiceAccount | None:
+    """Return as whom the GitSource acts: always somebody of its own namespace, or None, the operator.
+
+    An account that was deleted keeps what its bindings grant to whoever acts under its name, so it is looked at first.
+    """
+    name = spec.service_account_name or ports.settings.default_service_account
+    if name is None:
+        return None
+    account = ServiceAccount(namespace, name)
+    if not ports.cluster.has_account(account):
+        by = (
+            "spec.serviceAccountName"
+            if spec.service_account_name
+            else "the operator's MODELOPS_DEFAULT_SERVICE_ACCOUNT"
+        )
+        how = f"create it: kubectl -n {namespace} create serviceaccount {name}"
+        raise Stalled("ServiceAccountNotFound", f"there is no {account}, which {by} names; {how}")
+    return account

@@ -123,12 +123,14 @@ class Loop(Generic[_O]):
             kept = [_spec(condition) for condition in self._status(obj).conditions]
             obj = self._write(obj, plan.status_before, kept or _BEGUN)
         try:
-            act(plan.actions, self._ports, each_by_itself=plan.each_by_itself)
+            act(plan.actions, self._ports, each_by_itself=plan.each_by_itself, acting_as=plan.acting_as)
         except Stalled as error:
             if not plan.each_by_itself:
                 raise
             # What is wrong may be mended in git, where no watch looks.
-            raise Stalled(error.reason, error.message, retry_after=plan.requeue_after) from error
+            found = (condition.message for condition in plan.conditions if condition.status == "False")
+            message = "; ".join([error.message, *found])
+            raise Stalled(error.reason, message, retry_after=plan.requeue_after) from error
         self._write(obj, plan.status, plan.conditions)
         self._emit(obj, plan.events)
         return Outcome(plan.requeue_after)

@@ -47,6 +47,11 @@ Duration = Annotated[
 
 Name = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 """A DNS label: the name of an object that other objects refer to."""
+ServiceAccountName = Annotated[
+    str,
+    Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"),
+]
+"""A DNS subdomain, as Kubernetes names service accounts."""
 ModelName = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9_. -]*[A-Za-z0-9])?$")]
 """The name of a registered model in MLflow."""
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]

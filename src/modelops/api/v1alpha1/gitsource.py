@@ -5,7 +5,18 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field
 
-from modelops.api.v1alpha1.common import Duration, LocalRef, Model, Name, Spec, Status, StatusModel, rule, rules
+from modelops.api.v1alpha1.common import (
+    Duration,
+    LocalRef,
+    Model,
+    Name,
+    ServiceAccountName,
+    Spec,
+    Status,
+    StatusModel,
+    rule,
+    rules,
+)
 
 
 class GitRef(Model):
@@ -40,7 +51,10 @@ class GitSourceSpec(Spec):
     prune: bool = True
     """Remove what git no longer has. An empty, missing or broken directory never prunes."""
     secret_ref: LocalRef | None = None
-    """A Secret with `username` and `password` (https) or `identity` and `known_hosts` (ssh)."""
+    """A Secret with `username` and `password` (https) or `identity` and `known_hosts` (ssh). The operator reads it."""
+    service_account_name: ServiceAccountName | None = None
+    """A ServiceAccount of the GitSource's namespace. What git brings is read, applied and pruned as this account, so
+    nothing happens that it may not do. By default the operator's setting, and without one the operator itself."""
 
 
 class InventoryEntry(StatusModel):

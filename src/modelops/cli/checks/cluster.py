@@ -10,12 +10,11 @@ import yaml
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, EVENT, HTTPROUTE, KINDS, WORKFLOW, Kind, Resource
 from modelops.cli.checks import Finding
+from modelops.cli.checks.tenants import OPERATOR, may, operator_deployment, tenants
 from modelops.errors import ModelopsError
 from modelops.localhome.parts import crd_directory
 
 _CRDS: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/"
-_REVIEW: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_OPERATOR: Final = "app.kubernetes.io/name=modelops"
 _LATE: Final = timedelta(seconds=30)
 _INSTALL: Final = "install the CRDs: kubectl apply -f crds/"
 
@@ -43,6 +42,7 @@ def cluster(client: KubeClient, namespace: str, *, local: bool) -> Iterator[Find
     yield _looked_at(client, namespace)
     if not local:
         yield from _operator(client)
+        yield from tenants(client, namespace)
 
 
 def _definitions(client: KubeClient) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def _permissions(client: KubeClient, namespace: str) -> Iterator[Finding]:
     denied: list[str] = []
     for verb, resource in [*asked, *steer]:
         try:
-            allowed = _may(client, verb, resource, namespace)
+            allowed = may(client, verb, resource, namespace)
         except ModelopsError as error:
             yield Finding("permissions", "warn", f"cannot be asked for: {error.message}")
             return
@@ -130,19 +130,6 @@ def _permissions(client: KubeClient, namespace: str) -> Iterator[Finding]:
         yield Finding("permissions", "warn", f"not allowed {where}: {', '.join(denied)}", advice)
     else:
         yield Finding("permissions", "ok", f"reading and steering are allowed {where}")
-
-
-def _may(client: KubeClient, verb: str, resource: Resource, namespace: str) -> bool | None:
-    attributes = {"verb": verb, "group": resource.group, "resource": resource.plural}
-    if resource.namespaced:
-        attributes["namespace"] = namespace
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = client.request("POST", _REVIEW, body=body, what="permissions")
-    return None if answer is None else bool((answer.get("status") or {}).get("allowed"))
 
 
 def _looked_at(client: KubeClient, namespace: str) -> Finding:
@@ -172,14 +159,13 @@ def _looked_at(client: KubeClient, namespace: str) -> Finding:
 def _operator(client: KubeClient) -> Iterator[Finding]:
     """Yield whether the Deployment is ready, and whether what it is configured with answers."""
     try:
-        page = client.list_page(DEPLOYMENT, None, selector=_OPERATOR)
+        found = operator_deployment(client)
     except ModelopsError as error:
         yield Finding("deployment", "warn", f"the operator's cannot be looked for: {error.message}")
         return
-    found = next(iter((page or {}).get("items") or ()), None)
     if found is None:
         advice = "install it: helm install modelops charts/modelops, or run it elsewhere"
-        yield Finding("deployment", "warn", f"no Deployment with label {_OPERATOR}", advice)
+        yield Finding("deployment", "warn", f"no Deployment with label {OPERATOR}", advice)
         return
     meta, ready = found["metadata"], int((found.get("status") or {}).get("readyReplicas", 0))
     about = f"{meta.get('namespace')}/{meta['name']}"

@@ -1,6 +1,7 @@
 """What a change of a GitSource or a ComputePool leads to. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from modelops.cli.compare import Field
 from modelops.cli.foresee.world import Obj, World, what
@@ -14,11 +15,20 @@ def source(before: Obj | None, after: Obj, fields: Sequence[Field]) -> Iterator[
     moved = [field for field in fields if field.path.startswith(("spec.url", "spec.ref", "spec.path"))]
     if before is None:
         yield f"fetches {where} and applies what is there"
+        yield f"reads, applies and prunes as {_whom(spec)}"
     elif moved:
         pruned = "; what it applied before and is not there is pruned" if spec.get("prune", True) else ""
         yield f"fetches {where} and applies what is there{pruned}"
     elif fields:
         yield f"applies the same objects as before: only {what(fields)} changed"
+    if before is not None and any(field.path.startswith("spec.serviceAccountName") for field in fields):
+        yield f"from now on reads, applies and prunes as {_whom(spec)}"
+
+
+def _whom(spec: Mapping[str, Any]) -> str:
+    """Return as whom a GitSource acts, as far as it says so itself."""
+    named = spec.get("serviceAccountName")
+    return f"ServiceAccount {named}" if named else "the operator, or as the ServiceAccount that its settings name"
 
 
 def pool(name: str, fields: Sequence[Field], world: World) -> Iterator[str]:

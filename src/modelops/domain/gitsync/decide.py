@@ -8,10 +8,11 @@ object that is to be applied for any reason is applied whole.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from modelops.api.accounts import ServiceAccount
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.labels import INPUTS_HASH, PRUNE
 from modelops.api.manifest import Problem
@@ -19,9 +20,11 @@ from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus, Inve
 from modelops.domain import status
 from modelops.domain.gitsync.desired import ALLOWED, Wanted, says_the_same
 from modelops.domain.plan import Action, ApplyObject, DeleteObject, EventSpec, Plan
+from modelops.errors import Forbidden
 
 _MANIFEST_HASH: Final = INPUTS_HASH
 _SHOWN_PROBLEMS: Final = 5
+_SHOWN_FORBIDDEN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,10 @@ class Observed:
     confirmed: str
     """Value of the confirm-prune annotation: a commit."""
     now: datetime
+    account: ServiceAccount | None = None
+    """As whom everything is read, applied and pruned; None is the operator."""
+    unreadable: Mapping[tuple[str, str], Forbidden] = field(default_factory=dict)
+    """(kind, name) of what the account may not read: neither applied nor pruned, for its owner is not known."""
 
     @property
     def revision(self) -> str:
@@ -55,6 +62,8 @@ def decide_gitsync(seen: Observed) -> Plan:
     """Return the plan for a GitSource."""
     taken = [item for item in seen.wanted if _belongs_to_another(seen, item)]
     mine = [item for item in seen.wanted if item not in taken] if taken else list(seen.wanted)
+    if seen.unreadable:
+        mine = [item for item in mine if (item.resource.kind, item.obj["metadata"]["name"]) not in seen.unreadable]
     problems = [str(problem) for problem in seen.problems] + [_taken(seen, item) for item in taken]
     applies = [ApplyObject(item.resource, _stamped(item), _live(seen, item)) for item in mine if _differs(seen, item)]
     known = {(entry.kind, entry.name): entry for entry in seen.status.inventory}
@@ -68,7 +77,7 @@ def decide_gitsync(seen: Observed) -> Plan:
             "inventory": everything,
         }
     )
-    if problems:
+    if problems or seen.unreadable:
         return _broken(seen, new, applies, problems)
     guard = _guard(seen, dropped)
     if guard is not None:
@@ -101,16 +110,32 @@ def _plan(
 ) -> Plan:
     """Return the plan: what is tried is written down first, and an object that is refused stops no other one."""
     first = (before or new) if actions else None
-    return Plan(new, conditions, tuple(actions), events, seen.spec.interval, status_before=first, each_by_itself=True)
+    return Plan(
+        new,
+        conditions,
+        tuple(actions),
+        events,
+        seen.spec.interval,
+        status_before=first,
+        each_by_itself=True,
+        acting_as=seen.account,
+    )
 
 
 def _broken(seen: Observed, new: GitSourceStatus, applies: Sequence[Action], problems: Sequence[str]) -> Plan:
-    shown = "; ".join(problems[:_SHOWN_PROBLEMS])
-    more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
-    message = f"{shown}{more}"
-    conditions = (status.not_ready("BuildFailed", message),)
-    events = () if _said(seen, message) else (EventSpec("BuildFailed", message, "Warning"),)
+    more = [f"and {len(problems) - _SHOWN_PROBLEMS} more"] if len(problems) > _SHOWN_PROBLEMS else []
+    message = "; ".join([*_unreadable(seen), *problems[:_SHOWN_PROBLEMS], *more])
+    reason = "Forbidden" if seen.unreadable and not problems else "BuildFailed"
+    conditions = (status.not_ready(reason, message),)
+    events = () if _said(seen, message) else (EventSpec(reason, message, "Warning"),)
     return _plan(seen, new, applies, conditions, events)
+
+
+def _unreadable(seen: Observed) -> list[str]:
+    """Return the first things that the account may not read, the count of the others, and once how to grant it."""
+    said = sorted({error.message for error in seen.unreadable.values()})
+    more = [f"and {len(said) - _SHOWN_FORBIDDEN} more"] if len(said) > _SHOWN_FORBIDDEN else []
+    return [*said[:_SHOWN_FORBIDDEN], *more, *sorted({error.remedy for error in seen.unreadable.values()})]
 
 
 def _guard(seen: Observed, dropped: Sequence[InventoryEntry]) -> tuple[str, str] | None:

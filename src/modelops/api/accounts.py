@@ -1,0 +1,19 @@
+"""Kubernetes service accounts, as identities that writes are made under."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A service account, by namespace and name."""
+
+    namespace: str
+    name: str
+
+    @property
+    def user(self) -> str:
+        """The name under which the API server knows it, in RBAC, in refusals and in its audit log."""
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
+
+    def __str__(self) -> str:
+        return f"ServiceAccount {self.namespace}/{self.name}"
