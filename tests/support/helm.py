@@ -1,8 +1,6 @@
 """Helm for tests: found, or built once with Go. `python -m tests.support.helm build` (about 130 s on 2 cores)."""
 
-import subprocess
 import sys
-from pathlib import Path
 
 from tests.support import go_programs
 

@@ -78,8 +78,8 @@ def missing() -> str | None:
     if not lacking:
         return None
     return (
-        f"{' and '.join(lacking)} not found in $MODELOPS_TEST_BIN, PATH or {go_programs.cache()}: install them (setup-envtest has"
-        f" both) or build them with Go: python -m tests.support.kube_apiserver build"
+        f"{' and '.join(lacking)} not found in $MODELOPS_TEST_BIN, PATH or {go_programs.cache()}: install them"
+        f" (setup-envtest has both) or build them with Go: python -m tests.support.kube_apiserver build"
     )
 
 
