@@ -1,4 +1,4 @@
-"""`python -m modelops.api.generate`: write crds/ (twice, for the chart), schemas/ and docs/reference/ from the types."""
+"""`python -m modelops.api.generate`: write crds/, the chart's copies, schemas/ and docs/reference/ from the types."""
 
 import json
 import sys
