@@ -1,6 +1,9 @@
 """Helm for tests: found, or built once with Go. `python -m tests.support.helm build` (about 130 s on 2 cores)."""
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 from tests.support import go_programs
 
@@ -30,6 +33,22 @@ def missing() -> str | None:
         f"helm not found in $MODELOPS_TEST_BIN, PATH or {go_programs.cache()}: install Helm {VERSION} or build it"
         f" with Go: python -m tests.support.helm build"
     )
+
+
+def helm(*words: str, kubeconfig: Path | None = None) -> str:
+    """Run Helm and return what it prints.
+
+    Raises:
+        RuntimeError: it failed; the message is what it said.
+    """
+    program = go_programs.find("helm")
+    assert program is not None, missing()
+    # A kubeconfig of whoever runs the tests must not be touched by accident.
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull)}
+    done = subprocess.run([program, *words], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip())
+    return done.stdout
 
 
 if __name__ == "__main__":

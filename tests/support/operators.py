@@ -29,7 +29,7 @@ from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 CRDS = Path(__file__).parents[2] / "crds"
 TEAM = "team"
 LEASE_NAME = "modelops"
-_CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str, every: float = 0.01) -> Any:
@@ -57,23 +57,25 @@ def _furnished(server: KubeApiServer, directory: Path) -> Path:
     config.write_text(kubeconfig(server.url, server.token))
     client = KubeClient.from_kubeconfig(str(config), agent="test")
     for path in sorted(CRDS.glob("*.yaml")):
-        client.apply(_CRD, yaml.safe_load(path.read_text()))
+        client.apply(CRD, yaml.safe_load(path.read_text()))
     for resource in (WORKFLOW, HTTPROUTE):
-        client.apply(_CRD, _open_crd(resource))
-    until(lambda: _known(client, WORKFLOW) and _known(client, HTTPROUTE), 30, "the CRDs are served")
-    until(lambda: _known(client, TRAININGRUN.resource) and _known(client, COMPUTEPOOL.resource), 30, "ours are served")
+        client.apply(CRD, open_crd(resource))
+    until(lambda: served(client, WORKFLOW) and served(client, HTTPROUTE), 30, "the CRDs are served")
+    until(lambda: served(client, TRAININGRUN.resource) and served(client, COMPUTEPOOL.resource), 30, "ours are served")
     client.apply(NAMESPACE, {"metadata": {"name": TEAM}})
     return config
 
 
-def _known(client: KubeClient, resource: Resource) -> bool:
+def served(client: KubeClient, resource: Resource) -> bool:
+    """Return whether the API server serves a resource."""
     try:
         return client.list_page(resource, None) is not None
     except ModelopsError:
         return False
 
 
-def _open_crd(resource: Resource) -> dict[str, Any]:
+def open_crd(resource: Resource) -> dict[str, Any]:
+    """Return a definition of somebody else's kind that takes everything."""
     schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": resource.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"plural": resource.plural, "singular": resource.kind.lower(), "kind": resource.kind}
@@ -87,7 +89,7 @@ def _open_crd(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -156,7 +158,7 @@ class Replicas:
 
     def begin(self, config: Path | None = None) -> Replica:
         """Start one more and do not wait."""
-        name, health, metrics = f"replica-{next(self._numbers)}", _free_port(), _free_port()
+        name, health, metrics = f"replica-{next(self._numbers)}", free_port(), free_port()
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MODELOPS_", "KUBECONFIG"))}
         settings = {
             "MODELOPS_POD_NAME": name,
