@@ -2,6 +2,7 @@
 PYTHON ?= python3
 EXAMPLE ?= digits
 BIN := .venv/bin
+GENERATED := crds schemas docs workflows charts tests/golden/chart
 
 .PHONY: help setup mlserver demo test e2e chaos lint generate verify figures
 .DEFAULT_GOAL := help
@@ -37,8 +38,8 @@ generate: .venv ## Write CRDs, schemas, reference pages and golden Workflows ane
 	@$(BIN)/python -m tests.golden.workflows
 
 verify: generate ## Regenerate everything; a dirty tree fails
-	@git diff --exit-code -- crds schemas docs workflows || { echo "generated files differ: commit what 'make generate' wrote"; exit 1; }
-	@test -z "$$(git ls-files --others --exclude-standard -- crds schemas docs workflows)" || { echo "generated files are not committed"; exit 1; }
+	@git diff --exit-code -- $(GENERATED) || { echo "generated files differ: commit what 'make generate' wrote"; exit 1; }
+	@test -z "$$(git ls-files --others --exclude-standard -- $(GENERATED))" || { echo "generated files are not committed"; exit 1; }
 
 .venv:
 	@echo "there is no .venv yet; run: make setup" >&2; exit 1

@@ -10,7 +10,7 @@ from modelops.adapters.cluster import KubeClient
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import HTTPROUTE, KINDS, NAMESPACE, SERVICEACCOUNT, WORKFLOW, Resource
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
-from tests.support.operators import CRD, ROLEBINDING, Replicas, known, open_crd, until
+from tests.support.operators import CRD, ROLEBINDING, Replicas, open_crd, served, until
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = ServiceAccount("modelops-system", "modelops")
@@ -34,7 +34,7 @@ def install(server: KubeApiServer) -> KubeClient:
     for obj in yaml.safe_load_all((ROOT / "operator" / "rbac.yaml").read_text()):
         admin.apply(_INSTALLED[obj["kind"]], obj)
     for resource in (*(kind.resource for kind in KINDS), WORKFLOW, HTTPROUTE):
-        until(lambda resource=resource: known(admin, resource), _PATIENCE, f"{resource.plural} are served")
+        until(lambda resource=resource: served(admin, resource), _PATIENCE, f"{resource.plural} are served")
         # A new resource reaches the schemas that apply needs a moment after it is served.
         schemas = f"apis/{resource.group}/{resource.version}"
         until(lambda schemas=schemas: schemas in _schemas(admin), _PATIENCE, f"{schemas} has schemas")

@@ -4,14 +4,11 @@
 """
 
 import json
-import os
 import secrets
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -19,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support import go_programs
+
 VERSION = "1.34.4"
 ETCD = "3.6.4"
-PROGRAMS = ("kube-apiserver", "etcd")
 STAGING = [
     "api",
     "apiextensions-apiserver",
@@ -55,7 +53,13 @@ STAGING = [
     "sample-cli-plugin",
     "sample-controller",
 ]
-
+RECIPE = go_programs.Recipe(
+    programs={"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+    require={"k8s.io/kubernetes": f"v{VERSION}", "go.etcd.io/etcd/server/v3": f"v{ETCD}"},
+    replace={f"k8s.io/{name}": f"v0.{VERSION.partition('.')[2]}" for name in STAGING},
+    # Clients of a server without one see v0.0.0.
+    stamps={"k8s.io/component-base/version.gitVersion": f"v{VERSION}"},
+)
 
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
@@ -68,67 +72,15 @@ rules:
 """
 
 
-def cache() -> Path:
-    """Return the directory in which built programs are kept."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "modelops" / "bin"
-
-
-def find(program: str) -> str | None:
-    """Return where a program is: in $MODELOPS_TEST_BIN, on PATH or in the cache."""
-    places = [os.environ.get("MODELOPS_TEST_BIN", ""), os.environ.get("PATH", ""), str(cache())]
-    return shutil.which(program, path=os.pathsep.join(place for place in places if place))
-
-
 def missing() -> str | None:
     """Return what is missing and how to get it, or None."""
-    lacking = [program for program in PROGRAMS if find(program) is None]
+    lacking = [program for program in RECIPE.programs if go_programs.find(program) is None]
     if not lacking:
         return None
     return (
-        f"{' and '.join(lacking)} not found in $MODELOPS_TEST_BIN, PATH or {cache()}: install them (setup-envtest has"
-        f" both) or build them with Go: python -m tests.support.kube_apiserver build"
+        f"{' and '.join(lacking)} not found in $MODELOPS_TEST_BIN, PATH or {go_programs.cache()}: install them"
+        f" (setup-envtest has both) or build them with Go: python -m tests.support.kube_apiserver build"
     )
-
-
-def build(destination: Path) -> None:
-    """Build both programs with Go; what is there already is kept.
-
-    Raises:
-        RuntimeError: Go is not installed.
-        subprocess.CalledProcessError: the build failed; Go has said why.
-    """
-    if shutil.which("go") is None:
-        raise RuntimeError("go is not installed; it is needed to build kube-apiserver")
-    destination.mkdir(parents=True, exist_ok=True)
-    replaced = "\n".join(f"\tk8s.io/{name} => k8s.io/{name} v0.{VERSION.partition('.')[2]}" for name in STAGING)
-    module = (
-        f"module kube\n\ngo 1.24\n\nrequire (\n\tk8s.io/kubernetes v{VERSION}\n\tgo.etcd.io/etcd/server/v3 v{ETCD}\n)\n"
-        "tool (\n\tk8s.io/kubernetes/cmd/kube-apiserver\n\tgo.etcd.io/etcd/server/v3\n)\n"
-        f"replace (\n{replaced}\n)\n"
-    )
-    stamp = f"-X k8s.io/component-base/version.gitVersion=v{VERSION}"
-    with tempfile.TemporaryDirectory() as directory:
-        Path(directory, "go.mod").write_text(module)
-        environment = {**os.environ, "CGO_ENABLED": "0"}
-        subprocess.run(["go", "mod", "tidy", "-e"], cwd=directory, env=environment, check=True)
-        for package, program in (
-            ("go.etcd.io/etcd/server/v3", "etcd"),
-            ("k8s.io/kubernetes/cmd/kube-apiserver", PROGRAMS[0]),
-        ):
-            if (destination / program).exists():
-                continue
-            command = [
-                "go",
-                "build",
-                "-trimpath",
-                "-ldflags",
-                f"-s -w {stamp}",
-                "-o",
-                str(destination / program),
-                package,
-            ]
-            subprocess.run(command, cwd=directory, env=environment, check=True)
 
 
 def _free_port() -> int:
@@ -248,7 +200,7 @@ class KubeApiServer:
         self._end(self.processes.pop())
 
     def _run(self, program: str, *arguments: str) -> None:
-        path = find(program)
+        path = go_programs.find(program)
         assert path is not None
         with (self.directory / f"{program}.log").open("ab") as log:
             self.processes.append(subprocess.Popen([path, *arguments], stdout=log, stderr=log))
@@ -310,5 +262,5 @@ def kubeconfig(url: str, token: str) -> str:
 if __name__ == "__main__":
     if sys.argv[1:] != ["build"]:
         sys.exit("usage: python -m tests.support.kube_apiserver build")
-    build(cache())
-    sys.stdout.write(f"{missing() or f'kube-apiserver and etcd are in {cache()}'}\n")
+    go_programs.build(RECIPE, go_programs.cache())
+    sys.stdout.write(f"{missing() or f'kube-apiserver and etcd are in {go_programs.cache()}'}\n")

@@ -76,14 +76,14 @@ def _furnished(server: KubeApiServer, directory: Path) -> Path:
         client.apply(CRD, yaml.safe_load(path.read_text()))
     for resource in (WORKFLOW, HTTPROUTE):
         client.apply(CRD, open_crd(resource))
-    until(lambda: known(client, WORKFLOW) and known(client, HTTPROUTE), 30, "the CRDs are served")
-    until(lambda: known(client, TRAININGRUN.resource) and known(client, COMPUTEPOOL.resource), 30, "ours are served")
+    until(lambda: served(client, WORKFLOW) and served(client, HTTPROUTE), 30, "the CRDs are served")
+    until(lambda: served(client, TRAININGRUN.resource) and served(client, COMPUTEPOOL.resource), 30, "ours are served")
     client.apply(NAMESPACE, {"metadata": {"name": TEAM}})
     return config
 
 
-def known(client: KubeClient, resource: Resource) -> bool:
-    """Return whether a resource is served."""
+def served(client: KubeClient, resource: Resource) -> bool:
+    """Return whether the API server serves a resource."""
     try:
         return client.list_page(resource, None) is not None
     except ModelopsError:
@@ -105,7 +105,7 @@ def open_crd(resource: Resource) -> dict[str, Any]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -174,7 +174,7 @@ class Replicas:
 
     def begin(self, config: Path | None = None) -> Replica:
         """Start one more and do not wait."""
-        name, health, metrics = f"replica-{next(self._numbers)}", _free_port(), _free_port()
+        name, health, metrics = f"replica-{next(self._numbers)}", free_port(), free_port()
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MODELOPS_", "KUBECONFIG"))}
         settings = {
             "MODELOPS_POD_NAME": name,

@@ -34,6 +34,10 @@ _VERBS: Final[dict[str, tuple[str, str, str]]] = {
     "doctor": ("modelops.cli.doctor", "doctor", "Say what is missing here, and how to get it."),
     "completion": ("modelops.cli.completion", "completion", "Print a script that completes words in a shell."),
 }
+_HIDDEN: Final[dict[str, tuple[str, str]]] = {
+    "strip-finalizers": ("modelops.cli.strip_finalizers", "strip_finalizers"),
+}
+"""Called by the chart, not by people."""
 _NAMES: Final = ("modelops", "kubectl-modelops")
 _INTERRUPTED: Final = 130
 _CLOSED_PIPE: Final = 141
@@ -49,9 +53,12 @@ class _Verbs(Group):
 
     @override
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
+        if cmd_name in _HIDDEN:
+            module, attribute = _HIDDEN[cmd_name]
+        elif cmd_name in _VERBS:
+            module, attribute, _ = _VERBS[cmd_name]
+        else:
             return None
-        module, attribute, _ = _VERBS[cmd_name]
         try:
             loaded = importlib.import_module(module)
         except ModuleNotFoundError as error:

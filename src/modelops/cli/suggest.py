@@ -21,7 +21,8 @@ class Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
-        if args and args[0] not in known and not args[0].startswith("-"):
+        # A hidden one is there, and not among the known.
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             meant = hint(args[0], known) or f"; there is: {', '.join(known)}"
             # The program has verbs, a verb has subcommands.
             what = "verb" if ctx.parent is None else f"{ctx.info_name} command"

@@ -1,0 +1,209 @@
+"""The chart's ValidatingAdmissionPolicies on a real API server: what is refused, by which line, and what passes."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from modelops.adapters.cluster import KubeClient
+from modelops.api.kinds import (
+    COMPUTEPOOL,
+    DEPLOYMENT,
+    GITSOURCE,
+    MODELRELEASE,
+    NAMESPACE,
+    TRAININGRUN,
+    WORKFLOW,
+    Resource,
+)
+from modelops.api.labels import COMMAND, OWNER_KIND
+from modelops.errors import ModelopsError, Stalled
+from tests.chart.cluster import CHART, SYSTEM, Cluster
+from tests.support.operators import until
+
+pytestmark = pytest.mark.real_apiserver
+TEAM = "team"
+_RBAC = "rbac.authorization.k8s.io"
+_ROLEBINDING = Resource(_RBAC, "v1", "RoleBinding", "rolebindings")
+_CLUSTERROLE = Resource(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
+LIMITS = ["--set=admission.limits.gpuHoursPerRun=100", "--set=admission.limits.replicasPerRelease=4"]
+
+
+def _bind(client: KubeClient, user: str, role: str) -> None:
+    subject = {"kind": "User", "name": user, "apiGroup": _RBAC}
+    binding = {
+        "metadata": {"name": f"{user}-{role}", "namespace": TEAM},
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    }
+    client.apply(_ROLEBINDING, binding)
+
+
+@pytest.fixture(scope="module")
+def installed(cluster: Cluster) -> Cluster:
+    """The chart with limits, two pools, and two people: `dev` may write what a repository brings, `poor` may not."""
+    admin = cluster.admin
+    cluster.helm("install", "modelops", str(CHART), "--create-namespace", *LIMITS)
+    admin.apply(NAMESPACE, {"metadata": {"name": TEAM}})
+    children = {"apiGroups": ["argoproj.io", "apps"], "resources": ["workflows", "deployments"], "verbs": ["*"]}
+    admin.apply(_CLUSTERROLE, {"metadata": {"name": "children"}, "rules": [children]})
+    for role in ("modelops-edit", "modelops-tenant", "children"):
+        _bind(admin, "dev", role)
+    _bind(admin, "poor", "modelops-edit")
+
+    def refused() -> bool:
+        try:
+            admin.dry_run(TRAININGRUN.resource, a_run(compute={"pool": "theirs"}))
+        except ModelopsError as error:
+            return "pool theirs" in error.message
+        return False
+
+    # A policy counts a moment after it was written; pools, its parameters, come last.
+    admin.apply(COMPUTEPOOL.resource, {"metadata": {"name": "theirs"}, "spec": {"namespaces": ["other"]}})
+    admin.apply(COMPUTEPOOL.resource, {"metadata": {"name": "small"}, "spec": {"maxPerRun": {"gpus": 1}}})
+    until(refused, 30, "the policies count")
+    return cluster
+
+
+def _object(spec: dict[str, Any], notes: dict[str, str] | None = None, **meta: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "one", "namespace": TEAM, "annotations": notes or {}, **meta}, "spec": spec}
+
+
+def a_run(notes: dict[str, str] | None = None, **spec: Any) -> dict[str, Any]:
+    """Return a TrainingRun."""
+    model = {"datasetRef": {"name": "d"}, "model": {"name": "m"}, "trainer": {"builtin": "torch-mlp"}}
+    return _object(model | spec, notes)
+
+
+def a_release(notes: dict[str, str] | None = None, **serving: Any) -> dict[str, Any]:
+    """Return a ModelRelease."""
+    strategy = {"canary": {"steps": [{"setWeight": 10}]}}
+    return _object({"model": {"name": "m", "version": "1"}, "strategy": strategy, "serving": serving}, notes)
+
+
+def a_source(
+    url: str = "https://git.example.com/p.git", notes: dict[str, str] | None = None, **spec: Any
+) -> dict[str, Any]:
+    """Return a GitSource."""
+    return _object({"url": url} | spec, notes)
+
+
+def said(text: str) -> dict[str, str]:
+    """Return the annotation of a command."""
+    return {COMMAND: text}
+
+
+RUN, RELEASE, SOURCE = TRAININGRUN.resource, MODELRELEASE.resource, GITSOURCE.resource
+PODS = {"spec": {"serviceAccountName": "admin", "containers": [{"name": "server", "image": "server"}]}}
+OWNED = {"metadata": {"name": "one", "namespace": TEAM, "labels": {OWNER_KIND: "TrainingRun"}}}
+POD = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+DEPLOYED = {"selector": {"matchLabels": {"app": "x"}}, "template": POD}
+
+REFUSED: list[tuple[str, str, Resource, dict[str, Any], str]] = [
+    ("scheme", "dev", SOURCE, a_source("http://git.example.com/p.git"), "spec.url: this cluster takes https, ssh only"),
+    ("rights", "poor", SOURCE, a_source(), "spec.serviceAccountName: without it a repository may write what"),
+    ("secret", "dev", SOURCE, a_source(secretRef={"name": "s"}), "spec.secretRef: dev may not read Secret s"),
+    ("no command", "dev", SOURCE, a_source(notes=said('{"verb":"retry","id":"1"}')), "a GitSource takes no command"),
+    ("verb", "dev", RUN, a_run(said('{"verb":"promote","id":"1"}')), "no verb that a TrainingRun knows"),
+    ("no JSON", "dev", RELEASE, a_release(said("promote")), "out of promote, abort, retry, pause, unpause, undo"),
+    ("no id", "dev", RUN, a_run(said('{"verb":"retry"}')), "without an id of 1 to 128 characters"),
+    ("long", "dev", RUN, a_run(said('{"verb":"retry","id":"1"}' + " " * 1024)), "longer than 1024 characters"),
+    ("workflow", "dev", WORKFLOW, {**OWNED, "spec": {}}, "metadata.labels: modelops.dev/owner-kind"),
+    ("deployment", "dev", DEPLOYMENT, {**OWNED, "spec": DEPLOYED}, "are the operator's; leave them out"),
+    (
+        "account",
+        "dev",
+        RELEASE,
+        a_release(runtime="custom", podTemplate=PODS),
+        "dev may not impersonate ServiceAccount admin",
+    ),
+    ("replicas", "dev", RELEASE, a_release(replicas=5), "spec.serving.replicas: this cluster allows 4"),
+    ("hours", "dev", RUN, a_run(compute={"gpus": 8, "timeout": "10h", "retries": 2}), "is 240 GPU hours at worst"),
+    ("pool", "dev", RUN, a_run(compute={"pool": "theirs"}), "pool theirs is not for namespace team"),
+    ("gpus", "dev", RUN, a_run(compute={"pool": "small", "gpus": 2}), "spec.compute.gpus: pool small allows 1"),
+]
+PASSES: list[tuple[str, str, Resource, dict[str, Any]]] = [
+    ("source", "dev", SOURCE, a_source()),
+    ("commanded run", "dev", RUN, a_run(said('{"verb":"retry","id":"1"}'))),
+    ("commanded release", "dev", RELEASE, a_release(said('{"verb":"promote","revision":"r","step":1,"id":"1"}'))),
+    ("own workflow", "dev", WORKFLOW, {"metadata": {"name": "one", "namespace": TEAM}, "spec": {}}),
+    ("the operator's", f"system:serviceaccount:{SYSTEM}:modelops", WORKFLOW, {**OWNED, "spec": {}}),
+    ("replicas", "dev", RELEASE, a_release(replicas=4)),
+    ("account of an administrator", "admin", RELEASE, a_release(runtime="custom", podTemplate=PODS)),
+    ("hours", "dev", RUN, a_run(compute={"gpus": 8, "timeout": "4h", "retries": 2})),
+    ("pool", "dev", RUN, a_run(compute={"pool": "small", "gpus": 1, "timeout": "1h30m"})),
+]
+
+
+def _client(cluster: Cluster, user: str) -> KubeClient:
+    return cluster.admin if user == "admin" else cluster.as_user(user)
+
+
+@pytest.mark.parametrize(
+    ("user", "resource", "obj", "line"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
+)
+def test_is_refused_by_one_line(
+    installed: Cluster, user: str, resource: Resource, obj: dict[str, Any], line: str
+) -> None:
+    """As Invalid, which is not tried again for ever as a Forbidden is; the line says where and what to do."""
+    with pytest.raises(Stalled) as refused:
+        _client(installed, user).dry_run(resource, obj)
+    assert line in refused.value.message
+    assert "resulted in error" not in refused.value.message
+
+
+@pytest.mark.parametrize(("user", "resource", "obj"), [c[1:] for c in PASSES], ids=[c[0] for c in PASSES])
+def test_passes(installed: Cluster, user: str, resource: Resource, obj: dict[str, Any]) -> None:
+    """What keeps the rules is taken."""
+    assert _client(installed, user).dry_run(resource, obj) is not None
+
+
+@pytest.fixture
+def written(installed: Cluster) -> Callable[[Resource, dict[str, Any]], dict[str, Any]]:
+    """Return a function with which an administrator writes an object, under a name of its own."""
+
+    def write(resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
+        return installed.admin.apply(resource, {**obj, "metadata": {**obj["metadata"], "name": secrets.token_hex(4)}})
+
+    return write
+
+
+def test_borrowed_secret_stays_when_nothing_else_changes(
+    installed: Cluster, written: Callable[[Resource, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Who may not read a GitSource's Secret may suspend it, and may not point it elsewhere."""
+    held = written(SOURCE, a_source(secretRef={"name": "s"}))
+    dev = installed.as_user("dev")
+    assert dev.dry_run(SOURCE, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
+    with pytest.raises(Stalled, match="may not read Secret s"):
+        dev.dry_run(SOURCE, {**held, "spec": {**held["spec"], "url": "https://elsewhere.example.com/p.git"}})
+
+
+def test_account_of_a_release_stays_with_its_template(
+    installed: Cluster, written: Callable[[Resource, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """A release under somebody's account may be suspended; another image under that account is borrowing it."""
+    held = written(RELEASE, a_release(runtime="custom", podTemplate=PODS))
+    dev = installed.as_user("dev")
+    assert dev.dry_run(RELEASE, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
+    other = {"spec": {**PODS["spec"], "containers": [{"name": "server", "image": "mine"}]}}
+    spec = {**held["spec"], "serving": {**held["spec"]["serving"], "podTemplate": other}}
+    with pytest.raises(Stalled, match="may not impersonate ServiceAccount admin"):
+        dev.dry_run(RELEASE, {**held, "spec": spec})
+
+
+def test_handled_command_is_not_looked_at_again(
+    installed: Cluster, written: Callable[[Resource, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """An old annotation does not stand in the way of a change of something else."""
+    held = written(RUN, a_run(said('{"verb":"retry","id":"1"}')))
+    assert installed.as_user("dev").dry_run(RUN, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
+
+
+def test_labels_of_the_operator_cannot_be_taken_away(installed: Cluster) -> None:
+    """Without them the operator would no longer find its child, and make a second one."""
+    operator = installed.as_user(f"system:serviceaccount:{SYSTEM}:modelops")
+    held = operator.apply(WORKFLOW, {"metadata": {**OWNED["metadata"], "name": "owned"}, "spec": {}})
+    with pytest.raises(Stalled, match="are the operator's"):
+        installed.as_user("dev").dry_run(WORKFLOW, {**held, "metadata": {**held["metadata"], "labels": {}}})
