@@ -77,7 +77,8 @@ class Node:
         ready = sum(pod.ready for pod in self.pods)
         status = {"observedGeneration": deployment["metadata"]["generation"]}
         status |= {"replicas": len(self.pods), "updatedReplicas": len(self.pods), "readyReplicas": ready}
-        if status | (deployment.get("status") or {}) != deployment.get("status"):
+        told = deployment.get("status") or {}
+        if any(told.get(key, 0) != value for key, value in status.items()):
             self._report(DEPLOYMENT, deployment, status)
 
     def _fit_to(self, wanted: int, template: dict[str, Any]) -> None:
@@ -131,17 +132,19 @@ class Node:
     def _finish(self, job: dict[str, Any]) -> None:
         """Run a Job's container to its end beside everything else, and report."""
         name = job["metadata"]["name"]
-        if name in self.jobs:
-            return
-        self.jobs[name] = ""
-        began = _now()
-        log = self._directory / f"{name}.log"
-        process = self._process(job["spec"]["template"]["spec"], name, {}, log)
-        threading.Thread(target=self._await, args=(job, process, log, began)).start()
+        if name not in self.jobs:
+            self.jobs[name] = ""
+            threading.Thread(target=self._try, args=(job,)).start()
 
-    def _await(self, job: dict[str, Any], process: "subprocess.Popen[bytes]", log: Path, began: str) -> None:
-        succeeded = process.wait(120) == 0
-        self.jobs[job["metadata"]["name"]] = log.read_text()
+    def _try(self, job: dict[str, Any]) -> None:
+        name, spec, began, succeeded = job["metadata"]["name"], job["spec"], _now(), False
+        log = self._directory / f"{name}.log"
+        # The first may come before the API server has heard of the roles that were made just before it.
+        for _ in range(1 + spec["backoffLimit"]):
+            succeeded = self._process(spec["template"]["spec"], name, {}, log).wait(120) == 0
+            self.jobs[name] += log.read_text()
+            if succeeded or self._stopped.wait(1):
+                break
         ended = {"status": "True", "lastProbeTime": began, "lastTransitionTime": _now()}
         first, last = ("SuccessCriteriaMet", "Complete") if succeeded else ("FailureTarget", "Failed")
         status: dict[str, Any] = {"startTime": began, "conditions": [{"type": kind, **ended} for kind in (first, last)]}
