@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.kube_apiserver import cache
+from tests.support.go_programs import cache
 
 SOURCE = Path(__file__).parent / "controller"
 

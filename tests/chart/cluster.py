@@ -8,6 +8,8 @@ from typing import Any
 import urllib3
 
 from modelops.adapters.cluster import KubeClient
+from modelops.adapters.kubeconfig import Connection
+from modelops.adapters.token import Token
 from modelops.api.kinds import HTTPROUTE, WORKFLOW, Resource
 from tests.support.helm import helm
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
@@ -30,10 +32,10 @@ class Cluster:
 
     def as_user(self, user: str, namespace: str = "default") -> KubeClient:
         """Return a client that the API server takes for somebody else."""
-        headers = {"Authorization": f"Bearer {self.server.token}", "Impersonate-User": user}
-        headers["Impersonate-Group"] = "system:authenticated"
+        headers = {"Impersonate-User": user, "Impersonate-Group": "system:authenticated"}
         pool = urllib3.PoolManager(cert_reqs="CERT_NONE", retries=False, timeout=30)
-        return KubeClient(self.server.url, pool, headers, namespace)
+        connection = Connection(self.server.url, None, None, Token(self.server.token), namespace, "")
+        return KubeClient(connection, pool, headers)
 
     def helm(self, *words: str) -> str:
         """Run Helm against it."""
