@@ -1,0 +1,145 @@
+"""modelops may do what its code does, and nothing else: the roles, as an API server reads them, against the code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, LEASE, SECRET, SERVICEACCOUNT
+from modelops.api.labels import CONFIRM_PRUNE
+from modelops.ports import GitBlob, GitRemote
+from modelops.reconcile.bundle import Ports
+from modelops.reconcile.computepool import ComputePoolReconciler
+from modelops.reconcile.gitsource import GitSourceReconciler
+from modelops.reconcile.loop import Loop
+from modelops.shell.registry import watched
+from tests.golden import rights
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+from tests.tenancy.conftest import Cluster, configmap, dataset
+from tests.tenancy.recorded import RecordedCluster, Rights, named
+from tests.unit.release.world import World as ReleaseWorld
+from tests.unit.training.test_walk import World as TrainingWorld
+
+_ELECTION = {named(LEASE): {"get", "watch", "create", "patch"}}
+"""What adapters.lease asks; without one of these no operator ever leads in this directory's other tests."""
+
+
+@dataclass
+class Files:
+    """A repository whose files change when a test says so."""
+
+    now: dict[str, str]
+    commit: str = "1" * 40
+
+    def fetch(self, *_: Any, **__: Any) -> str:
+        return self.commit
+
+    def tree(self, _: GitRemote, __: str, ___: str) -> Sequence[GitBlob]:
+        return [GitBlob(path, path, len(text)) for path, text in sorted(self.now.items())]
+
+    def read(self, _: GitRemote, blob: GitBlob, *, limit: int) -> bytes:
+        return self.now[blob.path].encode()[:limit]
+
+    def blob(self, *_: Any) -> None:
+        raise AssertionError
+
+
+_ALL = {
+    "keep.yaml": configmap("keep"),
+    "a.yaml": dataset("a"),
+    "b.yaml": configmap("b"),
+    "c.yaml": (
+        "apiVersion: modelops.dev/v1alpha1\nkind: TrainingRun\nmetadata: {name: c}\n"
+        "spec: {datasetRef: {name: a}, model: {name: m}, trainer: {builtin: torch-mlp}}\n"
+    ),
+    "d.yaml": (
+        "apiVersion: modelops.dev/v1alpha1\nkind: ModelRelease\nmetadata: {name: d}\n"
+        "spec: {model: {name: m, from: {trainingRun: c}}, serving: {runtime: modelops},"
+        " traffic: {hostnames: [d.example.com]}, strategy: {canary: {steps: [{setWeight: 20}]}}}\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def used() -> tuple[Rights, Rights]:
+    """Every right that a whole life needs, of the operator and of a tenant's account."""
+    operator: Rights = {}
+    tenant: Rights = {}
+    for account in (None, "sync"):
+        _sync(operator, tenant, account)
+    _train(operator, tenant)
+    _release(operator, tenant)
+    _pools(operator, tenant)
+    for resource in watched():
+        # Listed and watched by the shell; a miss of the cache is asked of the API server.
+        operator.setdefault(named(resource), set()).update({"get", "list", "watch"})
+    return operator, tenant
+
+
+def _sync(operator: Rights, tenant: Rights, account: str | None) -> None:
+    cluster, git = FakeCluster(FakeClock()), Files(dict(_ALL))
+    meta = {"name": "source", "namespace": "team"}
+    spec = {"url": "https://git.example.com/a.git", "secretRef": {"name": "git"}, "serviceAccountName": account}
+    cluster.put(SECRET, {"metadata": {"name": "git", "namespace": "team"}, "data": {}})
+    cluster.put(GITSOURCE.resource, {"metadata": meta, "spec": {k: v for k, v in spec.items() if v}})
+    recorded = RecordedCluster(cluster, operator, tenant)
+    ports = Ports(recorded, git, FakeRegistry(), FakeMetrics(), FakeClock())
+    loop = Loop(GitSourceReconciler(), ports)
+    loop.reconcile(("team", "source"))
+    git.now, git.commit = {"keep.yaml": configmap("keep", value="later")}, "2" * 40
+    cluster.annotate(GITSOURCE.resource, "team", "source", **{CONFIRM_PRUNE: git.commit})
+    loop.reconcile(("team", "source"))
+    found = cluster.get(GITSOURCE.resource, "team", "source")
+    assert found is not None
+    assert [entry["name"] for entry in found["status"]["inventory"]] == ["keep"], found["status"]
+
+
+def _train(operator: Rights, tenant: Rights) -> None:
+    world = TrainingWorld()
+    recorded = RecordedCluster(world.cluster, operator, tenant)
+    for loop in (world.datasets, world.runs):
+        loop._ports = replace(loop._ports, cluster=recorded)
+    world.pin()
+    world.train(hyperparameters={"epochs": 3})
+    world.reconcile()
+    assert len(world.workflows("tr")) == 1
+    world.registered()
+
+
+def _release(operator: Rights, tenant: Rights) -> None:
+    world = ReleaseWorld()
+    world.loop._ports = replace(world.loop._ports, cluster=RecordedCluster(world.cluster, operator, tenant))
+    world.first()
+    for version in range(2, 14):
+        world.canary(str(version))
+        world.settle(300)
+        assert world.status["phase"] == "Promoted", world.status
+        assert len(world.deployments()) == 1
+
+
+def _pools(operator: Rights, tenant: Rights) -> None:
+    cluster = FakeCluster(FakeClock())
+    cluster.put(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": {}})
+    ports = Ports(RecordedCluster(cluster, operator, tenant), Files({}), FakeRegistry(), FakeMetrics(), FakeClock())
+    Loop(ComputePoolReconciler(), ports).reconcile((None, "gpu"))
+
+
+@pytest.mark.real_apiserver
+def test_rights_are_what_the_golden_file_says(cluster: Cluster) -> None:
+    """A change of the roles shows in review; `python -m tests.golden.rights` writes it anew."""
+    assert rights.GOLDEN.read_text(encoding="utf-8") == rights.text_of(rights.asked(cluster.server, cluster.admin))
+
+
+def test_operator_may_do_what_its_code_does_and_nothing_else(used: tuple[Rights, Rights]) -> None:
+    """No right is unused and none is missing, verb by verb, over the life of a commit, a run and thirteen releases."""
+    granted = rights.committed()
+    accounts = {named(SERVICEACCOUNT): {"get", "impersonate"}}
+    assert granted[rights.EVERYWHERE] | granted[rights.LET] == used[0]
+    assert granted[rights.LET] == accounts
+    assert granted[rights.ITS_OWN] == _ELECTION
+
+
+def test_tenant_s_role_is_what_a_gitsource_needs(used: tuple[Rights, Rights]) -> None:
+    """modelops-tenant is enough for every kind that git may bring, and for nothing else."""
+    assert rights.committed()[rights.TENANT] == used[1]
