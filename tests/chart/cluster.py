@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import urllib3
 
 from modelops.adapters.cluster import KubeClient
-from modelops.adapters.kubeconfig import Connection
-from modelops.adapters.token import Token
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import HTTPROUTE, WORKFLOW, Resource
 from tests.support.helm import helm
+from tests.support.installed import token_of
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 from tests.support.operators import CRD, open_crd, served, until
 
@@ -30,24 +27,15 @@ class Cluster:
     config: Path
     admin: KubeClient
 
-    def as_user(self, user: str, namespace: str = "default") -> KubeClient:
-        """Return a client that the API server takes for somebody else."""
-        headers = {"Impersonate-User": user, "Impersonate-Group": "system:authenticated"}
-        pool = urllib3.PoolManager(cert_reqs="CERT_NONE", retries=False, timeout=30)
-        connection = Connection(self.server.url, None, None, Token(self.server.token), namespace, "")
-        return KubeClient(connection, pool, headers)
+    def as_account(self, account: ServiceAccount) -> KubeClient:
+        """Return a client with the token of a service account, and with nobody else's rights."""
+        path = self.config.with_name(f"{account.namespace}-{account.name}")
+        path.write_text(kubeconfig(self.server.url, token_of(self.admin, account)))
+        return KubeClient.from_kubeconfig(str(path), agent="test")
 
     def helm(self, *words: str) -> str:
         """Run Helm against it."""
         return helm(*words, "--namespace", SYSTEM, kubeconfig=self.config)
-
-    def token_of(self, account: str, namespace: str = SYSTEM) -> str:
-        """Return a token of a service account, as a kubelet asks for it."""
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-        answer = self.admin.request("POST", path, body=body)
-        assert answer is not None
-        return str(answer["status"]["token"])
 
 
 def start(directory: Path, others: Sequence[Resource] = (WORKFLOW, HTTPROUTE)) -> Cluster:
@@ -64,8 +52,3 @@ def start(directory: Path, others: Sequence[Resource] = (WORKFLOW, HTTPROUTE)) -
         server.stop()
         raise
     return Cluster(server, config, admin)
-
-
-def named(obj: dict[str, Any]) -> str:
-    """Return kind/name."""
-    return f"{obj['kind']}/{obj['metadata']['name']}"

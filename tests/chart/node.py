@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from modelops.adapters.cluster import path_of
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import DEPLOYMENT, SECRET, Resource
 from tests.chart.cluster import SYSTEM, Cluster
+from tests.support.installed import token_of
 from tests.support.kube_apiserver import kubeconfig
 from tests.support.operators import Replica, free_port
 
@@ -104,7 +106,8 @@ class Node:
     def _process(self, spec: dict[str, Any], name: str, own: dict[str, str], log: Path) -> "subprocess.Popen[bytes]":
         container = spec["containers"][0]
         config = self._directory / f"{name}.kubeconfig"
-        config.write_text(kubeconfig(self._cluster.server.url, self._cluster.token_of(spec["serviceAccountName"])))
+        account = ServiceAccount(SYSTEM, spec["serviceAccountName"])
+        config.write_text(kubeconfig(self._cluster.server.url, token_of(self._cluster.admin, account)))
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MODELOPS_", "KUBECONFIG"))}
         environment = kept | self._environment(container, name) | own
         environment |= {"KUBECONFIG": str(config), "PYTHONWARNINGS": "ignore"}

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from modelops.adapters.cluster import KubeClient
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import (
     COMPUTEPOOL,
     DEPLOYMENT,
     GITSOURCE,
     MODELRELEASE,
     NAMESPACE,
+    SERVICEACCOUNT,
     TRAININGRUN,
     WORKFLOW,
     Resource,
@@ -20,24 +22,14 @@ from modelops.api.kinds import (
 from modelops.api.labels import COMMAND, OWNER_KIND
 from modelops.errors import ModelopsError, Stalled
 from tests.chart.cluster import CHART, SYSTEM, Cluster
+from tests.support.installed import CLUSTERROLE, bind
 from tests.support.operators import until
 
 pytestmark = pytest.mark.real_apiserver
 TEAM = "team"
-_RBAC = "rbac.authorization.k8s.io"
-_ROLEBINDING = Resource(_RBAC, "v1", "RoleBinding", "rolebindings")
-_CLUSTERROLE = Resource(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
+DEV, POOR = ServiceAccount(TEAM, "dev"), ServiceAccount(TEAM, "poor")
+ADMIN, OPERATOR = None, ServiceAccount(SYSTEM, "modelops")
 LIMITS = ["--set=admission.limits.gpuHoursPerRun=100", "--set=admission.limits.replicasPerRelease=4"]
-
-
-def _bind(client: KubeClient, user: str, role: str) -> None:
-    subject = {"kind": "User", "name": user, "apiGroup": _RBAC}
-    binding = {
-        "metadata": {"name": f"{user}-{role}", "namespace": TEAM},
-        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role},
-        "subjects": [subject],
-    }
-    client.apply(_ROLEBINDING, binding)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +39,12 @@ def installed(cluster: Cluster) -> Cluster:
     cluster.helm("install", "modelops", str(CHART), "--create-namespace", *LIMITS)
     admin.apply(NAMESPACE, {"metadata": {"name": TEAM}})
     children = {"apiGroups": ["argoproj.io", "apps"], "resources": ["workflows", "deployments"], "verbs": ["*"]}
-    admin.apply(_CLUSTERROLE, {"metadata": {"name": "children"}, "rules": [children]})
-    for role in ("modelops-edit", "modelops-tenant", "children"):
-        _bind(admin, "dev", role)
-    _bind(admin, "poor", "modelops-edit")
+    admin.apply(CLUSTERROLE, {"metadata": {"name": "children"}, "rules": [children]})
+    for account in (DEV, POOR):
+        admin.apply(SERVICEACCOUNT, {"metadata": {"name": account.name, "namespace": TEAM}})
+        bind(admin, TEAM, f"{account.name}-edit", "modelops-edit", account, "ClusterRole")
+    for role in ("modelops-tenant", "children"):
+        bind(admin, TEAM, role, role, DEV, "ClusterRole")
 
     def refused() -> bool:
         try:
@@ -100,51 +94,59 @@ OWNED = {"metadata": {"name": "one", "namespace": TEAM, "labels": {OWNER_KIND: "
 POD = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
 DEPLOYED = {"selector": {"matchLabels": {"app": "x"}}, "template": POD}
 
-REFUSED: list[tuple[str, str, Resource, dict[str, Any], str]] = [
-    ("scheme", "dev", SOURCE, a_source("http://git.example.com/p.git"), "spec.url: this cluster takes https, ssh only"),
-    ("rights", "poor", SOURCE, a_source(), "spec.serviceAccountName: without it a repository may write what"),
-    ("secret", "dev", SOURCE, a_source(secretRef={"name": "s"}), "spec.secretRef: dev may not read Secret s"),
-    ("no command", "dev", SOURCE, a_source(notes=said('{"verb":"retry","id":"1"}')), "a GitSource takes no command"),
-    ("verb", "dev", RUN, a_run(said('{"verb":"promote","id":"1"}')), "no verb that a TrainingRun knows"),
-    ("no JSON", "dev", RELEASE, a_release(said("promote")), "out of promote, abort, retry, pause, unpause, undo"),
-    ("no id", "dev", RUN, a_run(said('{"verb":"retry"}')), "without an id of 1 to 128 characters"),
-    ("long", "dev", RUN, a_run(said('{"verb":"retry","id":"1"}' + " " * 1024)), "longer than 1024 characters"),
-    ("workflow", "dev", WORKFLOW, {**OWNED, "spec": {}}, "metadata.labels: modelops.dev/owner-kind"),
-    ("deployment", "dev", DEPLOYMENT, {**OWNED, "spec": DEPLOYED}, "are the operator's; leave them out"),
+REFUSED: list[tuple[str, ServiceAccount | None, Resource, dict[str, Any], str]] = [
+    ("scheme", DEV, SOURCE, a_source("http://git.example.com/p.git"), "spec.url: this cluster takes https, ssh only"),
+    ("rights", POOR, SOURCE, a_source(), "spec.serviceAccountName: without it a repository may write what"),
+    (
+        "account of a source",
+        DEV,
+        SOURCE,
+        a_source(serviceAccountName="sync"),
+        "team:dev may not impersonate ServiceAccount sync",
+    ),
+    ("secret", DEV, SOURCE, a_source(secretRef={"name": "s"}), "team:dev may not read Secret s, so"),
+    ("no command", DEV, SOURCE, a_source(notes=said('{"verb":"retry","id":"1"}')), "a GitSource takes no command"),
+    ("verb", DEV, RUN, a_run(said('{"verb":"promote","id":"1"}')), "no verb that a TrainingRun knows"),
+    ("no JSON", DEV, RELEASE, a_release(said("promote")), "out of promote, abort, retry, pause, unpause, undo"),
+    ("no id", DEV, RUN, a_run(said('{"verb":"retry"}')), "without an id of 1 to 128 characters"),
+    ("long", DEV, RUN, a_run(said('{"verb":"retry","id":"1"}' + " " * 1024)), "longer than 1024 characters"),
+    ("workflow", DEV, WORKFLOW, {**OWNED, "spec": {}}, "metadata.labels: modelops.dev/owner-kind"),
+    ("deployment", DEV, DEPLOYMENT, {**OWNED, "spec": DEPLOYED}, "are the operator's; leave them out"),
     (
         "account",
-        "dev",
+        DEV,
         RELEASE,
         a_release(runtime="custom", podTemplate=PODS),
-        "dev may not impersonate ServiceAccount admin",
+        "team:dev may not impersonate ServiceAccount admin",
     ),
-    ("replicas", "dev", RELEASE, a_release(replicas=5), "spec.serving.replicas: this cluster allows 4"),
-    ("hours", "dev", RUN, a_run(compute={"gpus": 8, "timeout": "10h", "retries": 2}), "is 240 GPU hours at worst"),
-    ("pool", "dev", RUN, a_run(compute={"pool": "theirs"}), "pool theirs is not for namespace team"),
-    ("gpus", "dev", RUN, a_run(compute={"pool": "small", "gpus": 2}), "spec.compute.gpus: pool small allows 1"),
+    ("replicas", DEV, RELEASE, a_release(replicas=5), "spec.serving.replicas: this cluster allows 4"),
+    ("hours", DEV, RUN, a_run(compute={"gpus": 8, "timeout": "10h", "retries": 2}), "is 240 GPU hours at worst"),
+    ("pool", DEV, RUN, a_run(compute={"pool": "theirs"}), "pool theirs is not for namespace team"),
+    ("gpus", DEV, RUN, a_run(compute={"pool": "small", "gpus": 2}), "spec.compute.gpus: pool small allows 1"),
 ]
-PASSES: list[tuple[str, str, Resource, dict[str, Any]]] = [
-    ("source", "dev", SOURCE, a_source()),
-    ("commanded run", "dev", RUN, a_run(said('{"verb":"retry","id":"1"}'))),
-    ("commanded release", "dev", RELEASE, a_release(said('{"verb":"promote","revision":"r","step":1,"id":"1"}'))),
-    ("own workflow", "dev", WORKFLOW, {"metadata": {"name": "one", "namespace": TEAM}, "spec": {}}),
-    ("the operator's", f"system:serviceaccount:{SYSTEM}:modelops", WORKFLOW, {**OWNED, "spec": {}}),
-    ("replicas", "dev", RELEASE, a_release(replicas=4)),
-    ("account of an administrator", "admin", RELEASE, a_release(runtime="custom", podTemplate=PODS)),
-    ("hours", "dev", RUN, a_run(compute={"gpus": 8, "timeout": "4h", "retries": 2})),
-    ("pool", "dev", RUN, a_run(compute={"pool": "small", "gpus": 1, "timeout": "1h30m"})),
+PASSES: list[tuple[str, ServiceAccount | None, Resource, dict[str, Any]]] = [
+    ("source", DEV, SOURCE, a_source()),
+    ("account of a source, by an administrator", ADMIN, SOURCE, a_source(serviceAccountName="sync")),
+    ("commanded run", DEV, RUN, a_run(said('{"verb":"retry","id":"1"}'))),
+    ("commanded release", DEV, RELEASE, a_release(said('{"verb":"promote","revision":"r","step":1,"id":"1"}'))),
+    ("own workflow", DEV, WORKFLOW, {"metadata": {"name": "one", "namespace": TEAM}, "spec": {}}),
+    ("the operator's", OPERATOR, WORKFLOW, {**OWNED, "spec": {}}),
+    ("replicas", DEV, RELEASE, a_release(replicas=4)),
+    ("account of an administrator", ADMIN, RELEASE, a_release(runtime="custom", podTemplate=PODS)),
+    ("hours", DEV, RUN, a_run(compute={"gpus": 8, "timeout": "4h", "retries": 2})),
+    ("pool", DEV, RUN, a_run(compute={"pool": "small", "gpus": 1, "timeout": "1h30m"})),
 ]
 
 
-def _client(cluster: Cluster, user: str) -> KubeClient:
-    return cluster.admin if user == "admin" else cluster.as_user(user)
+def _client(cluster: Cluster, user: ServiceAccount | None) -> KubeClient:
+    return cluster.admin if user is ADMIN else cluster.as_account(user)
 
 
 @pytest.mark.parametrize(
     ("user", "resource", "obj", "line"), [case[1:] for case in REFUSED], ids=[c[0] for c in REFUSED]
 )
 def test_is_refused_by_one_line(
-    installed: Cluster, user: str, resource: Resource, obj: dict[str, Any], line: str
+    installed: Cluster, user: ServiceAccount | None, resource: Resource, obj: dict[str, Any], line: str
 ) -> None:
     """As Invalid, which is not tried again for ever as a Forbidden is; the line says where and what to do."""
     with pytest.raises(Stalled) as refused:
@@ -154,7 +156,7 @@ def test_is_refused_by_one_line(
 
 
 @pytest.mark.parametrize(("user", "resource", "obj"), [c[1:] for c in PASSES], ids=[c[0] for c in PASSES])
-def test_passes(installed: Cluster, user: str, resource: Resource, obj: dict[str, Any]) -> None:
+def test_passes(installed: Cluster, user: ServiceAccount | None, resource: Resource, obj: dict[str, Any]) -> None:
     """What keeps the rules is taken."""
     assert _client(installed, user).dry_run(resource, obj) is not None
 
@@ -174,7 +176,7 @@ def test_borrowed_secret_stays_when_nothing_else_changes(
 ) -> None:
     """Who may not read a GitSource's Secret may suspend it, and may not point it elsewhere."""
     held = written(SOURCE, a_source(secretRef={"name": "s"}))
-    dev = installed.as_user("dev")
+    dev = installed.as_account(DEV)
     assert dev.dry_run(SOURCE, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
     with pytest.raises(Stalled, match="may not read Secret s"):
         dev.dry_run(SOURCE, {**held, "spec": {**held["spec"], "url": "https://elsewhere.example.com/p.git"}})
@@ -185,7 +187,7 @@ def test_account_of_a_release_stays_with_its_template(
 ) -> None:
     """A release under somebody's account may be suspended; another image under that account is borrowing it."""
     held = written(RELEASE, a_release(runtime="custom", podTemplate=PODS))
-    dev = installed.as_user("dev")
+    dev = installed.as_account(DEV)
     assert dev.dry_run(RELEASE, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
     other = {"spec": {**PODS["spec"], "containers": [{"name": "server", "image": "mine"}]}}
     spec = {**held["spec"], "serving": {**held["spec"]["serving"], "podTemplate": other}}
@@ -198,12 +200,12 @@ def test_handled_command_is_not_looked_at_again(
 ) -> None:
     """An old annotation does not stand in the way of a change of something else."""
     held = written(RUN, a_run(said('{"verb":"retry","id":"1"}')))
-    assert installed.as_user("dev").dry_run(RUN, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
+    assert installed.as_account(DEV).dry_run(RUN, {**held, "spec": {**held["spec"], "suspend": True}}) is not None
 
 
 def test_labels_of_the_operator_cannot_be_taken_away(installed: Cluster) -> None:
     """Without them the operator would no longer find its child, and make a second one."""
-    operator = installed.as_user(f"system:serviceaccount:{SYSTEM}:modelops")
+    operator = installed.as_account(OPERATOR)
     held = operator.apply(WORKFLOW, {"metadata": {**OWNED["metadata"], "name": "owned"}, "spec": {}})
     with pytest.raises(Stalled, match="are the operator's"):
-        installed.as_user("dev").dry_run(WORKFLOW, {**held, "metadata": {**held["metadata"], "labels": {}}})
+        installed.as_account(DEV).dry_run(WORKFLOW, {**held, "metadata": {**held["metadata"], "labels": {}}})
