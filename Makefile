@@ -36,6 +36,7 @@ generate: .venv ## Write CRDs, schemas, reference pages and golden Workflows ane
 	@$(BIN)/python -m modelops.cli.reference
 	@$(BIN)/python -m tests.contract.test_listing
 	@$(BIN)/python -m tests.golden.workflows
+	@$(BIN)/python -m tests.golden.chart
 
 verify: generate ## Regenerate everything; a dirty tree fails
 	@git diff --exit-code -- $(GENERATED) || { echo "generated files differ: commit what 'make generate' wrote"; exit 1; }

@@ -1,0 +1,40 @@
+"""Every set of values of tests/golden/chart, really installed: the API server takes every object as it is."""
+
+import pytest
+import yaml
+
+from modelops.api.kinds import NAMESPACE, Resource
+from tests.chart.cluster import CHART, SYSTEM, Cluster
+from tests.golden.chart import ROOT, SETS
+
+pytestmark = pytest.mark.real_apiserver
+_POD = Resource("", "v1", "Pod", "pods")
+
+
+@pytest.fixture(scope="module")
+def prepared(cluster: Cluster) -> Cluster:
+    """The tenants' namespaces, and one for the release that enforces the restricted standard."""
+    standard = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.admin.apply(NAMESPACE, {"metadata": {"name": SYSTEM, "labels": standard}})
+    for name in ("pricing", "vision"):
+        cluster.admin.apply(NAMESPACE, {"metadata": {"name": name}})
+    return cluster
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_is_accepted(prepared: Cluster, name: str) -> None:
+    """Installed and removed again; hooks are another test's."""
+    # Of ServiceMonitor and PrometheusRule only the kinds are known here, not their schemas.
+    prepared.helm("install", name, str(CHART), f"--values={ROOT / f'{name}.values.yaml'}", "--set=crds.install=false")
+    prepared.helm("uninstall", name, "--no-hooks")
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_pods_keep_the_restricted_standard(prepared: Cluster, name: str) -> None:
+    """The API server's own PodSecurity admission takes the operator's pod and that of the uninstall Job."""
+    objects = [one for one in yaml.safe_load_all((ROOT / f"{name}.yaml").read_text(encoding="utf-8")) if one]
+    templates = [one["spec"]["template"] for one in objects if one["kind"] in {"Deployment", "Job"}]
+    assert templates
+    for number, template in enumerate(templates):
+        meta = {"name": f"pod-{number}", "namespace": SYSTEM}
+        assert prepared.admin.dry_run(_POD, {"metadata": meta, "spec": template["spec"]}) is not None
