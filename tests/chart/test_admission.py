@@ -206,6 +206,7 @@ def test_handled_command_is_not_looked_at_again(
 def test_labels_of_the_operator_cannot_be_taken_away(installed: Cluster) -> None:
     """Without them the operator would no longer find its child, and make a second one."""
     operator = installed.as_account(OPERATOR)
-    held = operator.apply(WORKFLOW, {"metadata": {**OWNED["metadata"], "name": "owned"}, "spec": {}})
+    held = operator.create(WORKFLOW, {"metadata": {**OWNED["metadata"], "name": "owned"}, "spec": {}})
+    assert held is not None
     with pytest.raises(Stalled, match="are the operator's"):
         installed.as_account(DEV).dry_run(WORKFLOW, {**held, "metadata": {**held["metadata"], "labels": {}}})
