@@ -39,9 +39,10 @@ class Arena:
     ledger: Ledger
 
     def leader(self) -> str:
-        """Return who leads, once it has written something."""
+        """Return who leads, once it has written something, as itself and as a repository's account."""
         who = str(until(lambda: holder(self.client), 30, "somebody leads"))
         self.until_works(who)
+        until(lambda: self.ledger.update().acted(who), 30, f"{who} writes as an account", 0.1)
         return who
 
     def until_works(self, who: str) -> None:

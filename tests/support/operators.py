@@ -276,9 +276,10 @@ class Traffic:
 
 
 def _bound(account: str) -> dict[str, Any]:
+    # Not `admin`: that is empty until a controller manager, which there is none of, has gathered its rules.
     return {
         "metadata": {"name": account, "namespace": TEAM},
-        "roleRef": {"apiGroup": ROLEBINDING.group, "kind": "ClusterRole", "name": "admin"},
+        "roleRef": {"apiGroup": ROLEBINDING.group, "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": TEAM}],
     }
 
@@ -309,6 +310,8 @@ class Write:
     received: str
     """RFC 3339 with microseconds: such texts sort by time."""
     answered: str
+    acting: str = ""
+    """As whom it was made; empty: as itself."""
 
     @property
     def landed(self) -> bool:
@@ -361,6 +364,10 @@ class Ledger:
         """Return whether a write of somebody, other than of the Lease, has landed."""
         return any(write.who == who and not write.elects and write.landed for write in reversed(self.writes))
 
+    def acted(self, who: str) -> bool:
+        """Return whether a write of somebody as an account has landed."""
+        return any(write.who == who and write.acting and write.landed for write in reversed(self.writes))
+
     def leaders(self) -> list[str]:
         """Return everybody who ever held the Lease, the first first."""
         return list(dict.fromkeys(write.who for write in self.writes if write.elects and write.landed))
@@ -390,4 +397,5 @@ def _write(event: dict[str, Any], who: str) -> Write:
         int(event["responseStatus"]["code"]),
         event["requestReceivedTimestamp"],
         event["stageTimestamp"],
+        event.get("impersonatedUser", {}).get("username", ""),
     )

@@ -1,5 +1,7 @@
 """A name that is no service account's is refused before anything acts under it."""
 
+import os
+
 import pytest
 from pydantic import ValidationError
 
@@ -18,7 +20,8 @@ def test_gitsource_takes_no_other_name(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _BAD[:-1])
-def test_setting_takes_no_other_name(name: str) -> None:
+def test_setting_takes_no_other_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator does not start, and says which variable."""
+    monkeypatch.setenv("MODELOPS_DEFAULT_SERVICE_ACCOUNT", name)
     with pytest.raises(Stalled, match="MODELOPS_DEFAULT_SERVICE_ACCOUNT"):
-        config.load({"MODELOPS_DEFAULT_SERVICE_ACCOUNT": name})
+        config.load(os.environ)
