@@ -1,11 +1,17 @@
 """For all tests: in CI a skip that nobody announced is a failure."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 _ANNOUNCED = Path(__file__).parent / "announced_skips.txt"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard: what a shell starts in the background inherits that it is not, and passes it on."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -1,0 +1,159 @@
+"""A hundred objects at rest on a real kube-apiserver for ten minutes: what two operators write, and what they cost.
+
+`python -m bench.idle`. A GitSource brings 30 Datasets and 59 TrainingRuns and ModelReleases; with 10 ComputePools that
+makes 100. Datasets are pinned and 30 runs registered (their Workflows are said to have succeeded); the others wait for
+what is not there. Prints every write of an operator that the audit log has, the Lease's apart: there must be none.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests.support.operators import TEAM, Ledger, Replicas, a_cluster, until
+
+from bench.latency import training_run
+from bench.peer import Process
+from modelops.adapters.cluster import KubeClient
+from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, KINDS, MODELRELEASE, TRAININGRUN, WORKFLOW
+from modelops.api.v1alpha1.common import API_VERSION
+
+_DATASETS, _WAITING, _RELEASES, _POOLS = 30, 10, 19, 10
+_SETTLE = 30.0
+"""Seconds after the last object has come to rest, before its rest is measured."""
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    spec = {
+        "source": {"git": {"path": "data.csv"}},
+        "task": "regression",
+        "target": "price",
+        "schema": {"columns": [{"name": "id", "type": "string"}, {"name": "price", "type": "float"}]},
+        "split": {"by": "hash", "key": "id", "percent": {"train": 60, "validation": 20, "test": 20}},
+    }
+    return {"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": name}, "spec": spec}
+
+
+def _run(name: str, dataset: str) -> dict[str, Any]:
+    spec = training_run(name, dataset)["spec"]
+    return {"apiVersion": API_VERSION, "kind": "TrainingRun", "metadata": {"name": name}, "spec": spec}
+
+
+def _release(name: str) -> dict[str, Any]:
+    spec = {
+        "model": {"name": name, "from": {"trainingRun": f"nobody-{name}"}},
+        "serving": {"replicas": 1},
+        "traffic": {"hostnames": [f"{name}.example.com"]},
+        "strategy": {"canary": {"steps": [{"setWeight": 100}]}},
+    }
+    return {"apiVersion": API_VERSION, "kind": "ModelRelease", "metadata": {"name": name}, "spec": spec}
+
+
+def _repository(directory: Path) -> Path:
+    repo = directory / "repo"
+    repo.mkdir()
+    objects = [_dataset(f"data-{number}") for number in range(_DATASETS)]
+    objects += [_run(f"run-{number}", f"data-{number}") for number in range(_DATASETS)]
+    objects += [_run(f"late-{number}", "nowhere") for number in range(_WAITING)]
+    objects += [_release(f"release-{number}") for number in range(_RELEASES)]
+    (repo / "all.yaml").write_text(yaml.safe_dump_all(objects))
+    (repo / "data.csv").write_text("id,price\na,1\nb,2\n")
+    identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com"]
+    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A hundred"]):
+        subprocess.run(["git", "-C", str(repo), *identity, *words], check=True)
+    return repo
+
+
+def play(client: KubeClient) -> int:
+    """Say of every Workflow that it succeeded, as Argo would; return how many there are."""
+    flows = client.list(WORKFLOW, TEAM)
+    for flow in flows:
+        if (flow.get("status") or {}).get("phase"):
+            continue
+        name = flow["metadata"]["name"]
+        pinned = {"contentDigest": "sha256:0", "digest": f"sha256:{name}", "rows": 2, "bytes": 20, "commit": "0" * 40}
+        passed = {"experimentId": "1", "passed": True, "modelVersion": "1", "artifactDigest": "sha256:m"}
+        said = {"version": 1, "runId": "0", **(pinned if name.startswith("ds-") else passed)}
+        parameters = [{"name": "result", "value": json.dumps(said)}]
+        node = {"id": "1", "type": "Pod", "phase": "Succeeded", "outputs": {"parameters": parameters}}
+        client.merge_patch(WORKFLOW, TEAM, name, {"status": {"phase": "Succeeded", "nodes": {"1": node}}})
+    return len(flows)
+
+
+def _reasons(client: KubeClient) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for kind in KINDS:
+        for obj in client.list(kind.resource, None):
+            conditions = (obj.get("status") or {}).get("conditions") or ()
+            ready = next((one["reason"] for one in conditions if one["type"] == "Ready"), "nothing yet")
+            found[f"{kind.resource.kind} {ready}"] += 1
+    return found
+
+
+def _at_rest(client: KubeClient) -> bool:
+    play(client)
+    found = _reasons(client)
+    return (
+        found["Dataset Pinned"] == _DATASETS
+        and found["TrainingRun Registered"] == _DATASETS
+        and found["TrainingRun DependencyNotReady"] == _WAITING
+        and found["ModelRelease DependencyNotReady"] == _RELEASES
+        and found["GitSource Succeeded"] == 1
+    )
+
+
+def _measure(client: KubeClient, replicas: Replicas, ledger: Ledger, seconds: float) -> int:
+    processes = {one.name: Process(one.process.pid) for one in replicas.running}
+    before, cpu = len(ledger.update().writes), {name: process.cpu for name, process in processes.items()}
+    time.sleep(seconds)
+    writes = [write for write in ledger.update().writes[before:] if not write.elects]
+    for name, process in processes.items():
+        share = (process.cpu - cpu[name]) / seconds * 100
+        print(f"{name}: {share:.2f} % of a core, {process.mib:.0f} MiB")
+    for what, count in Counter(f"{write.what} {write.code}" for write in writes).most_common():
+        print(f"  {count} × {what}")
+    print(f"writes in {seconds:.0f} s of rest, the Lease's apart: {len(writes)}; {dict(_reasons(client))}")
+    return len(writes)
+
+
+def main() -> int:
+    """Measure, print, take everything down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0)
+    given = parser.parse_args()
+    # The server's certificate is its own, and not looked at.
+    warnings.simplefilter("ignore")
+    directory = Path(tempfile.mkdtemp(prefix="modelops-idle-"))
+    server, config = a_cluster(directory)
+    replicas = Replicas(directory, config)
+    try:
+        client = KubeClient.from_kubeconfig(str(config), agent="bench")
+        replicas.start()
+        replicas.start()
+        for number in range(_POOLS):
+            spec = {"resourceName": f"example.com/gpu-{number}"}
+            client.apply(COMPUTEPOOL.resource, {"metadata": {"name": f"pool-{number}"}, "spec": spec})
+        spec = {"url": _repository(directory).as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "1m"}
+        client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
+        until(lambda: _at_rest(client), 300, lambda: dict(_reasons(client)), 1.0)
+        total = len(client.list(TRAININGRUN.resource, TEAM)) + len(client.list(MODELRELEASE.resource, TEAM))
+        print(f"at rest: {total + _DATASETS + _POOLS + 1} objects", flush=True)
+        time.sleep(_SETTLE)
+        writes = _measure(client, replicas, Ledger(server), given.seconds)
+    finally:
+        replicas.stop()
+        server.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+    return int(writes > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
