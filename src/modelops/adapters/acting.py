@@ -5,16 +5,17 @@ list the kind in the namespace, which a list of one object asks of the API serve
 account. So what decides about a tenant's objects knows no more than the tenant may.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from modelops.adapters.cluster import KubeClient
-from modelops.adapters.guarded import Cache, write_over_seen
+from modelops.adapters.guarded import Cache
+from modelops.adapters.write_through import WriteThrough
 from modelops.api.kinds import Resource
 from modelops.errors import Forbidden
 
 
-class ActingCluster:
+class ActingCluster(WriteThrough):
     """Implements `ports.Objects`. For one pass: what the account may list is asked once per kind.
 
     Args:
@@ -24,8 +25,7 @@ class ActingCluster:
     """
 
     def __init__(self, client: KubeClient, cache: Cache, watched: Collection[str]) -> None:
-        self._client = client
-        self._cache = cache
+        super().__init__(client, cache)
         self._watched = watched
         self._listable: dict[tuple[str, str | None], bool] = {}
 
@@ -35,42 +35,6 @@ class ActingCluster:
         told = resource.plural in self._watched and self._may_list(resource, namespace)
         held = self._cache.held(resource, namespace, name) if told else None
         return self._client.get(resource, namespace, name) if held is None else held
-
-    def apply(
-        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Server-side apply with force."""
-        return write_over_seen(
-            resource,
-            seen,
-            lambda basis: self._cache.remember(resource, self._client.apply(resource, obj, seen=basis)),
-            source=self._client,
-            cache=self._cache,
-        )
-
-    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Create; None if the name is taken."""
-        created = self._client.create(resource, obj)
-        return created if created is None else self._cache.remember(resource, created)
-
-    def delete(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        *,
-        uid: str | None = None,
-        seen: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Delete with background propagation."""
-        write_over_seen(
-            resource,
-            seen,
-            lambda basis: self._client.delete(resource, namespace, name, uid=uid, seen=basis),
-            source=self._client,
-            cache=self._cache,
-        )
-        self._cache.forget(resource, namespace, name)
 
     def _may_list(self, resource: Resource, namespace: str | None) -> bool:
         key = (resource.plural, namespace)

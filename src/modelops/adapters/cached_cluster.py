@@ -6,23 +6,22 @@ and an older event never replaces it.
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from modelops.adapters.acting import ActingCluster
 from modelops.adapters.cluster import KubeClient
-from modelops.adapters.guarded import write_over_seen
+from modelops.adapters.write_through import WriteThrough
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
 from modelops.errors import Conflict
 
 _Key = tuple[str, str, str]
-_T = TypeVar("_T")
 _REMEMBERED: Final = 10_000
 """Deletions that are remembered, so that an older event does not bring the object back."""
 
 
-class CachedCluster:
+class CachedCluster(WriteThrough):
     """Implements `ports.Cluster`. Thread-safe; cached objects are shared and must not be changed.
 
     Args:
@@ -31,7 +30,7 @@ class CachedCluster:
     """
 
     def __init__(self, client: KubeClient, watched: Iterable[Resource]) -> None:
-        self._client = client
+        super().__init__(client, self)
         self._watched = {resource.plural for resource in watched}
         # By plural: a reader of one kind does not pass all of another's objects.
         self._objects: dict[str, dict[_Key, dict[str, Any]]] = defaultdict(dict)
@@ -126,32 +125,6 @@ class CachedCluster:
             and wanted <= (obj["metadata"].get("labels") or {}).items()
         ]
 
-    def apply(
-        self, resource: Resource, obj: Mapping[str, Any], *, seen: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        """Server-side apply with force."""
-        return self._over(
-            resource, seen, lambda basis: self.remember(resource, self._client.apply(resource, obj, seen=basis))
-        )
-
-    def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Create; None if the name is taken."""
-        created = self._client.create(resource, obj)
-        return created if created is None else self.remember(resource, created)
-
-    def delete(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        *,
-        uid: str | None = None,
-        seen: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Delete with background propagation."""
-        self._over(resource, seen, lambda basis: self._client.delete(resource, namespace, name, uid=uid, seen=basis))
-        self.forget(resource, namespace, name)
-
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Put `/status`; on a conflict the cached object is dropped, so that the next read is live."""
         try:
@@ -171,11 +144,6 @@ class CachedCluster:
     def has_account(self, account: ServiceAccount) -> bool:
         """Return whether the account exists, asked live; True where the API server knows no accounts."""
         return self._client.has_account(account)
-
-    def _over(
-        self, resource: Resource, seen: Mapping[str, Any] | None, write: Callable[[Mapping[str, Any] | None], _T]
-    ) -> _T:
-        return write_over_seen(resource, seen, write, source=self._client, cache=self)
 
     # --- what a write leaves -----------------------------------------------------------------------------------
 
