@@ -6,7 +6,6 @@ are changed all the time by a client that goes around it. Prints one JSON object
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,30 +17,19 @@ from tests.shell.test_faults import Arena
 from tests.support import kube_apiserver
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Answer, Drop, Reset, Rule
+from tests.support.git_server import Repository
 from tests.support.operators import TEAM, Replicas, a_cluster, until
 
+from bench.objects import CSV, dataset
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import COMPUTEPOOL, DATASET, GITSOURCE, WORKFLOW
-
-_DATASET = {
-    "source": {"git": {"path": "data.csv", "sourceRef": {"name": "source"}}},
-    "task": "regression",
-    "target": "price",
-    "schema": {"columns": [{"name": "id", "type": "string"}, {"name": "price", "type": "float"}]},
-    "checks": {"minRows": 1},
-    "split": {"by": "hash", "key": "id", "percent": {"train": 60, "validation": 20, "test": 20}},
-}
 
 
 def a_source(client: KubeClient, directory: Path) -> None:
     """Make a GitSource whose commit has the data, and wait until it is applied."""
-    repo = directory / "repo"
-    repo.mkdir()
-    (repo / "data.csv").write_text("id,price\na,1\nb,2\n")
-    identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Data"]):
-        subprocess.run(["git", "-C", str(repo), *identity, *words], check=True)
-    spec = {"url": repo.as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "10s"}
+    repo = Repository.make(directory / "repo")
+    repo.commit({"data.csv": CSV})
+    spec = {"url": repo.url, "ref": {"branch": "main"}, "path": ".", "interval": "10s"}
     client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
 
     def applied() -> bool:
@@ -65,8 +53,7 @@ class Load:
         self._arena.change(f"pool-{self.changes % 20}", f"gpu-{self.changes}")
         if self.changes % 5 == 0:
             name = f"data-{self.changes}"
-            metadata = {"name": name, "namespace": TEAM}
-            self._arena.client.apply(DATASET.resource, {"metadata": metadata, "spec": _DATASET})
+            self._arena.client.apply(DATASET.resource, dataset(name, source="source"))
             self.datasets.append(name)
 
     def unobserved(self) -> list[str]:

@@ -6,86 +6,36 @@ what is not there. Prints every write of an operator that the audit log has, the
 """
 
 import argparse
-import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import yaml
+from tests.support.git_server import Repository
 from tests.support.operators import TEAM, Ledger, Replicas, a_cluster, until
 
-from bench.latency import training_run
+from bench.objects import CSV, dataset, play, release, training_run
 from bench.peer import Process
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, KINDS, MODELRELEASE, TRAININGRUN, WORKFLOW
-from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, KINDS, MODELRELEASE, TRAININGRUN
 
 _DATASETS, _WAITING, _RELEASES, _POOLS = 30, 10, 19, 10
 _SETTLE = 30.0
 """Seconds after the last object has come to rest, before its rest is measured."""
 
 
-def _dataset(name: str) -> dict[str, Any]:
-    spec = {
-        "source": {"git": {"path": "data.csv"}},
-        "task": "regression",
-        "target": "price",
-        "schema": {"columns": [{"name": "id", "type": "string"}, {"name": "price", "type": "float"}]},
-        "split": {"by": "hash", "key": "id", "percent": {"train": 60, "validation": 20, "test": 20}},
-    }
-    return {"apiVersion": API_VERSION, "kind": "Dataset", "metadata": {"name": name}, "spec": spec}
-
-
-def _run(name: str, dataset: str) -> dict[str, Any]:
-    spec = training_run(name, dataset)["spec"]
-    return {"apiVersion": API_VERSION, "kind": "TrainingRun", "metadata": {"name": name}, "spec": spec}
-
-
-def _release(name: str) -> dict[str, Any]:
-    spec = {
-        "model": {"name": name, "from": {"trainingRun": f"nobody-{name}"}},
-        "serving": {"replicas": 1},
-        "traffic": {"hostnames": [f"{name}.example.com"]},
-        "strategy": {"canary": {"steps": [{"setWeight": 100}]}},
-    }
-    return {"apiVersion": API_VERSION, "kind": "ModelRelease", "metadata": {"name": name}, "spec": spec}
-
-
-def _repository(directory: Path) -> Path:
-    repo = directory / "repo"
-    repo.mkdir()
-    objects = [_dataset(f"data-{number}") for number in range(_DATASETS)]
-    objects += [_run(f"run-{number}", f"data-{number}") for number in range(_DATASETS)]
-    objects += [_run(f"late-{number}", "nowhere") for number in range(_WAITING)]
-    objects += [_release(f"release-{number}") for number in range(_RELEASES)]
-    (repo / "all.yaml").write_text(yaml.safe_dump_all(objects))
-    (repo / "data.csv").write_text("id,price\na,1\nb,2\n")
-    identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "A hundred"]):
-        subprocess.run(["git", "-C", str(repo), *identity, *words], check=True)
+def _repository(directory: Path) -> Repository:
+    objects = [dataset(f"data-{number}") for number in range(_DATASETS)]
+    objects += [training_run(f"run-{number}", f"data-{number}") for number in range(_DATASETS)]
+    objects += [training_run(f"late-{number}", "nowhere") for number in range(_WAITING)]
+    objects += [release(f"release-{number}") for number in range(_RELEASES)]
+    repo = Repository.make(directory / "repo")
+    repo.commit({"all.yaml": yaml.safe_dump_all(objects), "data.csv": CSV})
     return repo
-
-
-def play(client: KubeClient) -> int:
-    """Say of every Workflow that it succeeded, as Argo would; return how many there are."""
-    flows = client.list(WORKFLOW, TEAM)
-    for flow in flows:
-        if (flow.get("status") or {}).get("phase"):
-            continue
-        name = flow["metadata"]["name"]
-        pinned = {"contentDigest": "sha256:0", "digest": f"sha256:{name}", "rows": 2, "bytes": 20, "commit": "0" * 40}
-        passed = {"experimentId": "1", "passed": True, "modelVersion": "1", "artifactDigest": "sha256:m"}
-        said = {"version": 1, "runId": "0", **(pinned if name.startswith("ds-") else passed)}
-        parameters = [{"name": "result", "value": json.dumps(said)}]
-        node = {"id": "1", "type": "Pod", "phase": "Succeeded", "outputs": {"parameters": parameters}}
-        client.merge_patch(WORKFLOW, TEAM, name, {"status": {"phase": "Succeeded", "nodes": {"1": node}}})
-    return len(flows)
 
 
 def _reasons(client: KubeClient) -> Counter[str]:
@@ -141,7 +91,7 @@ def main() -> int:
         for number in range(_POOLS):
             spec = {"resourceName": f"example.com/gpu-{number}"}
             client.apply(COMPUTEPOOL.resource, {"metadata": {"name": f"pool-{number}"}, "spec": spec})
-        spec = {"url": _repository(directory).as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "1m"}
+        spec = {"url": _repository(directory).url, "ref": {"branch": "main"}, "path": ".", "interval": "1m"}
         client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
         until(lambda: _at_rest(client), 300, lambda: dict(_reasons(client)), 1.0)
         total = len(client.list(TRAININGRUN.resource, TEAM)) + len(client.list(MODELRELEASE.resource, TEAM))

@@ -26,6 +26,7 @@ from typing import Any
 
 from tests.support.operators import TEAM, Replicas, a_cluster, until
 
+from bench.objects import dataset, training_run
 from bench.peer import Process, built
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import DATASET, TRAININGRUN
@@ -34,30 +35,6 @@ from modelops.errors import ModelopsError
 WAITED_FOR = "unpinned"
 _LONGEST = 10.0
 """Seconds after which a change counts as lost."""
-
-
-def dataset() -> dict[str, Any]:
-    """Return a Dataset that waits for a GitSource nobody made."""
-    spec = {
-        "source": {"git": {"path": "data.csv", "sourceRef": {"name": "nobody"}}},
-        "task": "regression",
-        "target": "price",
-        "schema": {"columns": [{"name": "id", "type": "string"}, {"name": "price", "type": "float"}]},
-        "split": {"by": "hash", "key": "id", "percent": {"train": 60, "validation": 20, "test": 20}},
-    }
-    return {"metadata": {"name": WAITED_FOR, "namespace": TEAM}, "spec": spec}
-
-
-def training_run(name: str, dataset_name: str) -> dict[str, Any]:
-    """Return a small TrainingRun."""
-    spec = {
-        "datasetRef": {"name": dataset_name},
-        "model": {"name": name},
-        "prepare": {"drop": ["id"]},
-        "trainer": {"builtin": "torch-mlp"},
-        "hyperparameters": {"hidden": [4], "epochs": 1},
-    }
-    return {"metadata": {"name": name, "namespace": TEAM}, "spec": spec}
 
 
 @dataclass
@@ -207,7 +184,7 @@ def main() -> int:
     server, config = a_cluster(directory)
     try:
         client = KubeClient.from_kubeconfig(str(config), agent="bench")
-        client.apply(DATASET.resource, dataset())
+        client.apply(DATASET.resource, dataset(WAITED_FOR, source="nobody"))
         names = [f"run-{number}" for number in range(given.objects)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda name: client.create(TRAININGRUN.resource, training_run(name, WAITED_FOR)), names))

@@ -9,7 +9,6 @@ import argparse
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,52 +18,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import yaml
+from tests.support.git_server import Repository
 from tests.support.kube_apiserver import KubeApiServer
 from tests.support.operators import TEAM, Replicas, a_cluster, holder, until
 
-from bench.latency import training_run
+from bench.objects import CSV, dataset, play, training_run
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import DATASET, GITSOURCE, TRAININGRUN, WORKFLOW
 from modelops.api.labels import OWNER_NAME
 
-DATA = """\
-apiVersion: modelops.dev/v1alpha1
-kind: Dataset
-metadata: {name: data}
-spec:
-  source: {git: {path: data.csv}}
-  task: regression
-  target: price
-  schema: {columns: [{name: id, type: string}, {name: area, type: float}, {name: price, type: float}]}
-  split: {by: hash, key: id, percent: {train: 60, validation: 20, test: 20}}
-"""
 _KILLS = 5
 
 
 def pinned_dataset(client: KubeClient, directory: Path) -> None:
     """Have the operator pin a Dataset of a real repository."""
-    repo = directory / "repo"
-    repo.mkdir()
-    (repo / "data.yaml").write_text(DATA)
-    rows = [f"r{n},{n % 97},{3 * (n % 97) + 2}" for n in range(300)]
-    (repo / "data.csv").write_text("\n".join(["id,area,price", *rows, ""]))
-    identity = ["-c", "user.name=Team", "-c", "user.email=team@example.com"]
-    for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "Data"]):
-        subprocess.run(["git", "-C", str(repo), *identity, *words], check=True)
-    spec = {"url": repo.as_uri(), "ref": {"branch": "main"}, "path": ".", "interval": "10m"}
+    repo = Repository.make(directory / "repo")
+    repo.commit({"data.yaml": yaml.safe_dump(dataset("data")), "data.csv": CSV})
+    spec = {"url": repo.url, "ref": {"branch": "main"}, "path": ".", "interval": "10m"}
     client.apply(GITSOURCE.resource, {"metadata": {"name": "source", "namespace": TEAM}, "spec": spec})
     until(lambda: client.list(WORKFLOW, TEAM), 60, "the Dataset has its Workflow", 0.2)
-    _play(client, client.list(WORKFLOW, TEAM)[0])
+    play(client)
     until(lambda: _ready(client.get(DATASET.resource, TEAM, "data")), 60, "the Dataset is pinned", 0.2)
-
-
-def _play(client: KubeClient, workflow: dict[str, Any]) -> None:
-    """Let a Workflow have prepared the data, as Argo would say it."""
-    said = {"contentDigest": "sha256:0", "digest": "sha256:1", "rows": 300, "bytes": 3000, "commit": "0" * 40}
-    output = {"name": "result", "value": json.dumps({"version": 1, "runId": "0", **said})}
-    node = {"id": "1", "type": "Pod", "phase": "Succeeded", "outputs": {"parameters": [output]}}
-    patch = {"status": {"phase": "Succeeded", "nodes": {"1": node}}}
-    client.merge_patch(WORKFLOW, TEAM, workflow["metadata"]["name"], patch)
 
 
 def _ready(obj: dict[str, Any] | None) -> bool:
