@@ -16,6 +16,7 @@ from modelops.api.v1alpha1.common import API_VERSION
 from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus
 from modelops.domain import attempts, status
 from modelops.domain.plan import ConditionSpec, CreateObject, DeleteObject, EventSpec, Plan
+from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, prepare_workflow
 
 _LOST_LIMIT: Final = 3
@@ -97,7 +98,13 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
         case "Foreign":
             return Plan(new, status.stalled("WorkflowNameTaken", progress.message + "; delete it"))
         case "Running":
-            return Plan(new, _working(seen, progress.message or "checking the data"), requeue_after=_LATE)
+            assert seen.workflow is not None
+            wait = wait_of(seen.workflow, seen.now)
+            if wait is not None:
+                return Plan(new, _working(seen, wait.message, wait.reason), requeue_after=_LATE)
+            done = progress.ref is not None and progress.ref.progress
+            message = progress.message or "checking the data"
+            return Plan(new, _working(seen, message), requeue_after=_LATE if done else _SOON)
         case "Failed":
             message = progress.message
             return Plan(
@@ -201,8 +208,8 @@ def _good(revision: DatasetRevision, new: DatasetStatus) -> tuple[ConditionSpec,
     return status.ready("Pinned", message), ConditionSpec("Validated", "True", "Pinned", message)
 
 
-def _working(seen: Observed, message: str) -> tuple[ConditionSpec, ...]:
-    return (*_kept_ready(seen, "Preparing", message), status.reconciling("Preparing", message))
+def _working(seen: Observed, message: str, reason: str = "Preparing") -> tuple[ConditionSpec, ...]:
+    return (*_kept_ready(seen, reason, message), status.reconciling(reason, message))
 
 
 def _kept_ready(seen: Observed, reason: str, message: str) -> tuple[ConditionSpec, ...]:

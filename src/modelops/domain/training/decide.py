@@ -26,6 +26,7 @@ from modelops.api.v1alpha1.trainingrun import (
 from modelops.domain import attempts, status
 from modelops.domain.plan import Action, ConditionSpec, CreateObject, DeleteObject, EventSpec, Plan
 from modelops.domain.training.admit import Admission
+from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, training_workflow
 
 _LOST_LIMIT: Final = 3
@@ -125,9 +126,13 @@ def _follow(seen: Observed, data: Data, attempt: Attempt) -> Plan:
         case "Foreign":
             return Plan(new, status.stalled("WorkflowNameTaken", progress.message + "; delete it"))
         case "Running":
+            assert seen.workflow is not None
+            wait = wait_of(seen.workflow, seen.now)
+            if wait is not None:
+                return Plan(new, _working(seen, wait.message, wait.reason), requeue_after=_LATE)
             done = progress.ref.progress if progress.ref else ""
             message = progress.message or f"Workflow is running{f', {done} steps done' if done else ''}"
-            return Plan(new, _working(seen, message), requeue_after=_LATE)
+            return Plan(new, _working(seen, message), requeue_after=_LATE if done else _SOON)
         case "Failed":
             return _settle(seen, new, attempt, "Failed", _with_limit(seen, progress.message))
         case "Succeeded":
@@ -366,10 +371,10 @@ def _counter(seen: Observed, inputs: str) -> int:
     return 0
 
 
-def _working(seen: Observed, message: str) -> tuple[ConditionSpec, ...]:
+def _working(seen: Observed, message: str, reason: str = "Running") -> tuple[ConditionSpec, ...]:
     return (
-        status.not_ready("Running", message),
-        status.reconciling("Running", message),
+        status.not_ready(reason, message),
+        status.reconciling(reason, message),
         ConditionSpec("Admitted", "True", seen.admission.reason, seen.admission.message),
     )
 
