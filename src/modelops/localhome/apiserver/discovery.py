@@ -52,16 +52,14 @@ def _resource(kind: ResourceType) -> list[Obj]:
         told["shortNames"] = list(kind.short_names)
     if kind.categories:
         told["categories"] = list(kind.categories)
-    if not kind.status:
-        return [told]
-    status: Obj = {
-        "name": f"{kind.plural}/status",
-        "singularName": "",
-        "namespaced": kind.namespaced,
-        "kind": kind.kind,
-        "verbs": ["get", "patch", "update"],
-    }
-    return [told, status]
+    found = [told]
+    sub: Obj = {"singularName": "", "namespaced": kind.namespaced, "verbs": ["get", "patch", "update"]}
+    if kind.status:
+        found.append({**sub, "name": f"{kind.plural}/status", "kind": kind.kind})
+    if kind.scale:
+        scale = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+        found.append({**sub, "name": f"{kind.plural}/scale", **scale})
+    return found
 
 
 def resources(catalogue: Catalogue, group_name: str, version: str) -> Obj | None:

@@ -73,7 +73,7 @@ def target(catalogue: Catalogue, path: str) -> Target | None:
     if kind.namespaced and name is not None and namespace is None:
         return None
     subresource = rest[2] if len(rest) > 2 else ""
-    if subresource not in {"", "status"} or (subresource and not kind.status):
+    if not {"": True, "status": kind.status, "scale": bool(kind.scale)}.get(subresource):
         return None
     return Target(kind, namespace if kind.namespaced else "", name, subresource)
 

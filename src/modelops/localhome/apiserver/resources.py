@@ -44,6 +44,8 @@ class ResourceType:
     """The openAPIV3Schema of the whole object."""
     status: bool = False
     """Whether there is a status subresource."""
+    scale: Obj = field(default_factory=dict)
+    """The paths of the scale subresource; empty without one."""
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     columns: tuple[Obj, ...] = ()
@@ -89,6 +91,7 @@ def from_definition(crd: Obj, *, custom: bool = True) -> Iterator[ResourceType]:
                 or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
             ),
             status="status" in (version.get("subresources") or {}),
+            scale=(version.get("subresources") or {}).get("scale") or {},
             short_names=tuple(names.get("shortNames") or ()),
             categories=tuple(names.get("categories") or ()),
             columns=tuple(version.get("additionalPrinterColumns") or ()),

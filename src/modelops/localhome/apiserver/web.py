@@ -15,6 +15,7 @@ from modelops.localhome.apiserver import (
     reads,
     requests,
     rules,
+    scale,
     structural,
     tables,
 )
@@ -218,8 +219,13 @@ class Server:
         match request.method:
             case "GET" | "HEAD" if requests.flag(request, "watch"):
                 return await reads.watch(request, self.store, target, self.closing)
+            case "GET" | "HEAD" if target.subresource == "scale":
+                return json_response(scale.view(target.kind, self.writes.existing(*where).obj))
             case "GET" | "HEAD":
                 return reads.get(request, self.store, target)
+            case "PUT" if target.subresource == "scale":
+                body = await requests.read_body(request, (JSON, YAML))
+                return self._scale(target, lambda _: body, requests.options(request))
             case "PUT":
                 options = requests.options(request)
                 body = await requests.read_body(request, (JSON, YAML))
@@ -249,6 +255,8 @@ class Server:
         where = (kind, target.home, target.name)
         form = requests.content_type(request)
         if form == APPLY:
+            if target.subresource == "scale":
+                raise answers.unsupported_media_type((JSON_PATCH, MERGE))
             if not request.query.get("fieldManager"):
                 told = "Required value: is required for apply patch"
                 error = answers.FieldError("FieldValueRequired", "fieldManager", told)
@@ -263,8 +271,16 @@ class Server:
             change = lambda obj: patches.merge_patch(obj, body)  # noqa: E731
         else:
             change = lambda obj: patches.strategic_merge_patch(obj, body, schema)  # noqa: E731
+        if target.subresource == "scale":
+            return self._scale(target, change, options)
         stored = self.writes.patch(*where, target.subresource, change, options)
         return _written(request, target, stored, options, 200)
+
+    def _scale(self, target: Target, change: Callable[[Obj], Any], options: Options) -> web.Response:
+        kind = target.kind
+        assert target.name is not None
+        stored = self.writes.patch(kind, target.home, target.name, "scale", scale.scaled(kind, change), options)
+        return json_response(scale.view(kind, stored.obj))
 
 
 def _written(request: web.Request, target: Target, stored: Stored, options: Options, code: int) -> web.Response:

@@ -88,7 +88,7 @@ class Writes:
         Raises:
             ApiError: 400, 404, 409 or 422.
         """
-        old = self._existing(kind, namespace, name)
+        old = self.existing(kind, namespace, name)
         body = metadata.checked_body(kind, namespace, body, name)
         if kind.custom and not body["metadata"].get("resourceVersion"):
             error = FieldError(
@@ -117,7 +117,7 @@ class Writes:
         Raises:
             ApiError: 400, 404, 409 or 422.
         """
-        old = self._existing(kind, namespace, name)
+        old = self.existing(kind, namespace, name)
         body = change(old.obj)
         if not isinstance(body, dict) or not isinstance(body.get("metadata"), dict):
             raise answers.bad_request("the patch leaves no object")
@@ -172,7 +172,12 @@ class Writes:
         obj = serverside.write(structural.with_defaults(merged, schema), managed)
         return self._replace(kind, old, obj, subresource, None, options), False
 
-    def _existing(self, kind: ResourceType, namespace: str, name: str) -> Stored:
+    def existing(self, kind: ResourceType, namespace: str, name: str) -> Stored:
+        """Return an object.
+
+        Raises:
+            ApiError: 404.
+        """
         old = self._store.get(kind.key, namespace, name)
         if old is None:
             raise answers.not_found(kind.group, kind.plural, name)
