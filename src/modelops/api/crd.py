@@ -34,12 +34,24 @@ def custom_resource_definition(kind: Kind) -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "schema": {"openAPIV3Schema": structural(kind)},
-                    "subresources": {"status": {}},
+                    "subresources": {"status": {}} | _scale(kind),
                     "additionalPrinterColumns": [_column(column) for column in kind.columns],
                 }
             ],
         },
     }
+
+
+def _scale(kind: Kind) -> dict[str, Any]:
+    scale = kind.scale
+    if scale is None:
+        return {}
+    paths = {
+        "specReplicasPath": scale.replicas,
+        "statusReplicasPath": scale.found,
+        "labelSelectorPath": scale.selector,
+    }
+    return {"scale": paths}
 
 
 def editor_schema(kind: Kind) -> dict[str, Any]:

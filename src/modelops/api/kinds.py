@@ -34,6 +34,18 @@ class ColumnDef:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """Where the scale subresource finds its figures, for `kubectl scale` and autoscalers."""
+
+    replicas: str
+    """JSON path of the wanted number."""
+    found: str
+    """JSON path of the number there is."""
+    selector: str
+    """JSON path of the label selector of the pods that an autoscaler measures, as text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
     """One of our kinds: its resource, its types and how kubectl shows it."""
 
@@ -43,6 +55,7 @@ class Kind:
     spec: type[common.Spec]
     status: type[common.Status]
     columns: tuple[ColumnDef, ...]
+    scale: Scale | None = None
 
 
 def _ours(kind: str, plural: str, *, namespaced: bool = True) -> Resource:
@@ -112,6 +125,7 @@ MODELRELEASE = Kind(
         ColumnDef("Waiting-For", "string", ".status.waitingFor", 1),
         _MESSAGE,
     ),
+    Scale(".spec.serving.replicas", ".status.replicas", ".status.selector"),
 )
 COMPUTEPOOL = Kind(
     _ours("ComputePool", "computepools", namespaced=False),
@@ -128,6 +142,8 @@ WORKFLOW = Resource("argoproj.io", "v1alpha1", "Workflow", "workflows")
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 CONTROLLERREVISION = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")
 SERVICE = Resource("", "v1", "Service", "services")
+DISRUPTIONBUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+POD = Resource("", "v1", "Pod", "pods")
 SECRET = Resource("", "v1", "Secret", "secrets")
 SERVICEACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts")
 CONFIGMAP = Resource("", "v1", "ConfigMap", "configmaps")
@@ -140,6 +156,7 @@ FOREIGN: tuple[Resource, ...] = (
     WORKFLOW,
     DEPLOYMENT,
     CONTROLLERREVISION,
+    DISRUPTIONBUDGET,
     SERVICE,
     SECRET,
     CONFIGMAP,

@@ -4,7 +4,7 @@ The order keeps a rollback independent of everything but Prometheus and the API 
 the release with the version it has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from typing import Any, Final
@@ -12,14 +12,16 @@ from typing import Any, Final
 from modelops.api.kinds import (
     CONTROLLERREVISION,
     DEPLOYMENT,
+    DISRUPTIONBUDGET,
     HTTPROUTE,
     MODELRELEASE,
+    POD,
     SERVICE,
     TRAININGRUN,
     Kind,
     Resource,
 )
-from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.api.labels import OWNER_KIND, OWNER_NAME, REVISION
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.queries import Subject
@@ -27,9 +29,9 @@ from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
 from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import due, interval_of, window_start
-from modelops.domain.release.objects import Gateway
+from modelops.domain.release.objects import Gateway, is_ready
 from modelops.domain.release.observed import Observed
-from modelops.domain.release.revision import Registered, ServingDefaults, candidate, revision_of
+from modelops.domain.release.revision import Registered, ServingDefaults, candidate, child_name, revision_of
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
@@ -68,6 +70,7 @@ class ModelReleaseReconciler:
             settings.server_image, settings.mlflow_tracking_uri, settings.mlserver_image, settings.registry_secret
         )
         now = ports.clock.now()
+        deployments = _children(ports, DEPLOYMENT, owner.namespace, owner.name)
         target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
         return Observed(
             owner=owner,
@@ -77,8 +80,10 @@ class ModelReleaseReconciler:
             waiting=waiting,
             rival=_rival(obj, spec, ports),
             route=ports.cluster.get(HTTPROUTE, owner.namespace, owner.name),
-            deployments=_children(ports, DEPLOYMENT, owner.namespace, owner.name),
+            deployments=deployments,
+            pods=_pods(ports, status, owner, deployments),
             services=_children(ports, SERVICE, owner.namespace, owner.name),
+            budgets=_children(ports, DISRUPTIONBUDGET, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
             readings=self._readings(spec, status, owner, ports, now),
             command=command_of(obj, status),
@@ -199,3 +204,16 @@ def _age(obj: Mapping[str, Any]) -> tuple[str, str, str]:
 def _children(ports: Ports, resource: Resource, namespace: str, name: str) -> dict[str, dict[str, Any]]:
     found = ports.cluster.list(resource, namespace, {OWNER_KIND: "ModelRelease", OWNER_NAME: name})
     return {child["metadata"]["name"]: child for child in found if not child["metadata"].get("deletionTimestamp")}
+
+
+def _pods(
+    ports: Ports, status: ModelReleaseStatus, owner: Owner, deployments: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Sequence[dict[str, Any]]]:
+    """Return the pods of the revisions in question that are not ready: only then does anybody ask why."""
+    found: dict[str, Sequence[dict[str, Any]]] = {}
+    for one in (status.stable, status.canary):
+        name = "" if one is None else child_name(owner.name, one.revision)
+        if one is not None and name in deployments and not is_ready(deployments[name]):
+            labels = {OWNER_KIND: owner.kind, OWNER_NAME: owner.name, REVISION: one.revision}
+            found[name] = ports.cluster.list(POD, owner.namespace, labels)
+    return found

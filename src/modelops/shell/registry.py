@@ -11,14 +11,31 @@ import kopf
 
 from modelops.adapters.cached_cluster import CachedCluster
 from modelops.adapters.kubeconfig import Connection
-from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, KINDS, WORKFLOW, Kind, Resource
+from modelops.api.kinds import (
+    CONTROLLERREVISION,
+    DEPLOYMENT,
+    DISRUPTIONBUDGET,
+    HTTPROUTE,
+    KINDS,
+    SERVICE,
+    WORKFLOW,
+    Kind,
+    Resource,
+)
 from modelops.api.labels import MANAGED_BY, MANAGER
 from modelops.reconcile.dependents import dependents_of, owner_of
 from modelops.reconcile.loop import Key
 from modelops.shell.pulse import Pulse
 from modelops.shell.session import Session, backoffs_for
 
-CHILDREN: Final[tuple[Resource, ...]] = (WORKFLOW, DEPLOYMENT, HTTPROUTE)
+CHILDREN: Final[tuple[Resource, ...]] = (
+    WORKFLOW,
+    DEPLOYMENT,
+    HTTPROUTE,
+    SERVICE,
+    CONTROLLERREVISION,
+    DISRUPTIONBUDGET,
+)
 """Watched children; only those that carry our label are asked of the server."""
 CHILD_LABELS: Final = {MANAGED_BY: MANAGER}
 _FOR_EVER: Final = 365 * 24 * 3600.0

@@ -191,7 +191,7 @@ def test_servers_that_never_become_ready_are_given_up(world: World) -> None:
     world.train("2")
     world.settle(seconds=70)
     assert world.status["history"][-1]["outcome"] == "RolledBack"
-    assert "not ready within 60 s" in world.status["history"][-1]["message"]
+    assert "not ready within 1m" in world.status["history"][-1]["message"]
     assert world.weights == [{old: 100}]
 
 

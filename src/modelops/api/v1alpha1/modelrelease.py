@@ -73,8 +73,9 @@ class Serving(Model):
         Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
     ] = None
     """A core/v1 PodTemplateSpec. Its first container listens on $PORT; `$(MODEL_URI)` names the model."""
-    replicas: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """Left to an autoscaler when not set. A canary starts with as many."""
+    replicas: Annotated[int, Field(ge=0, le=1000)] = 1
+    """Servers of each revision; a canary starts with as many. This is the scale subresource: leave it out of git where
+    `kubectl scale` sets it, or an autoscaler whose scaleTargetRef is the ModelRelease."""
     resources: Annotated[
         dict[str, Any] | None,
         Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
@@ -166,7 +167,9 @@ class ModelReleaseSpec(Spec):
     strategy: Strategy
     analysis: Analysis = Analysis()
     progress_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
-    """How long a new revision may take to become ready before it is given up."""
+    """How long a new revision may take to become ready before it is given up; time without room does not count."""
+    capacity_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(hours=1)
+    """How long a new revision may wait for room (nodes, GPUs, quota) before it is given up."""
 
 
 class ReleaseLineage(StatusModel):
@@ -238,11 +241,19 @@ class ModelReleaseStatus(Status):
     paused_reason: Annotated[str, Field(max_length=128)] | None = None
     undo_to: Annotated[str, Field(max_length=16)] | None = None
     """The revision that `undo` is bringing back: it was promoted before, so it takes no steps."""
+    capacity_missing_since: AwareDatetime | None = None
+    """Since when the canary's servers wait for room; None while they have it."""
+    starting_since: AwareDatetime | None = None
+    """When the canary's servers got the room they had waited for; progressDeadline counts from here then."""
     retiring: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions without traffic whose servers still drain."""
     retiring_since: AwareDatetime | None = None
     lineage: ReleaseLineage | None = None
     """Of the stable revision."""
+    replicas: Annotated[int, Field(ge=0)] = 0
+    """Servers of the stable revision that there are; before the first one, of the canary."""
+    selector: Annotated[str, Field(max_length=256)] = ""
+    """Label selector of those servers' pods: what an autoscaler measures."""
     waiting_for: Annotated[str, Field(max_length=512)] | None = None
     eta: AwareDatetime | None = None
     history: Annotated[tuple[ReleaseRecord, ...], Field(max_length=10)] = ()

@@ -12,7 +12,15 @@ from modelops.domain.release.measure import fresh_step
 
 _SLACK: Final = timedelta(seconds=2)
 """Two replicas' clocks may differ by this much without a word."""
-_TIMES: Final = ("step_started_at", "weight_verified_at", "last_measured_at", "analysis_started_at", "retiring_since")
+_TIMES: Final = (
+    "step_started_at",
+    "weight_verified_at",
+    "last_measured_at",
+    "analysis_started_at",
+    "retiring_since",
+    "capacity_missing_since",
+    "starting_since",
+)
 
 
 def set_right(status: ModelReleaseStatus, now: datetime) -> tuple[ModelReleaseStatus, timedelta]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, SERVICE
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, SERVICE
 from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
@@ -22,9 +22,11 @@ from modelops.domain.release.looks import next_look, window_start
 from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.soundness import unsound
+from modelops.domain.release.starting import given_up_at, starting
 from modelops.domain.release.summary import summarise
 
 _IDLE: Final = timedelta(minutes=1)
+_ASK_AGAIN: Final = timedelta(seconds=10)
 _LONGEST_DRAIN: Final = timedelta(seconds=30)
 
 
@@ -120,14 +122,10 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
         return _end(seen, turn, "RolledBack", failed)
     status, canary = turn.status, turn.status.canary
     assert canary is not None
-    deployment = seen.deployment(canary)
-    if status.weight == 0 and not objects.is_ready(deployment):
-        since = canary.since or seen.now
-        if seen.now - since >= seen.spec.progress_deadline:
-            why = objects.trouble(deployment) or "its servers did not become ready"
-            limit = int(seen.spec.progress_deadline.total_seconds())
-            return _end(seen, turn, "RolledBack", f"DeadlineExceeded: not ready within {limit} s: {why}")
-        return turn.with_status(waiting_for=objects.trouble(deployment) or f"servers of version {canary.version}")
+    if status.weight == 0 and not objects.is_ready(seen.deployment(canary)):
+        wait = starting(seen, status, canary)
+        turn = replace(turn, status=wait.status, events=(*turn.events, *wait.events))
+        return _end(seen, turn, "RolledBack", wait.failed) if wait.failed else turn
     if status.stable is None:
         return _initial(seen, turn)
     if hold and status.paused_reason is None:
@@ -261,12 +259,13 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         if revision is None:
             continue
         name = seen.name_of(revision.revision)
-        record, service, deployment = objects.revision_objects(
+        record, service, budget, deployment = objects.revision_objects(
             seen.owner, seen.spec, revision, seen.defaults, seen.records.get(name)
         )
         if name not in seen.records:
             actions.append(record)
         actions += objects.needed(service, seen.services.get(name))
+        actions += objects.needed(budget, seen.budgets.get(name))
         actions += objects.needed(deployment, seen.deployments.get(name))
     weight = status.desired_weight if canary is not None else 0
     backends = objects.shares(stable.revision if stable else None, canary.revision if canary else None, weight)
@@ -297,7 +296,11 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
     actions = list(turn.actions)
     for revision in status.retiring:
         name = seen.name_of(revision)
-        for resource, existing in ((DEPLOYMENT, seen.deployments), (SERVICE, seen.services)):
+        for resource, existing in (
+            (DEPLOYMENT, seen.deployments),
+            (DISRUPTIONBUDGET, seen.budgets),
+            (SERVICE, seen.services),
+        ):
             if name in existing:
                 uid = existing[name]["metadata"].get("uid")
                 # Undo may bring the revision back under the same names.
@@ -334,8 +337,9 @@ def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
             due.append(look)
         if status.eta is not None:
             due.append(status.eta)
-        if status.weight == 0:
-            due.append((status.canary.since or seen.now) + seen.spec.progress_deadline)
+        if status.weight == 0 and not objects.is_ready(seen.deployment(status.canary)):
+            # Pods are not watched: what keeps them is asked again.
+            due += [given_up_at(seen, status, status.canary), seen.now + _ASK_AGAIN]
     return max(timedelta(milliseconds=50), min(due) - seen.now)
 
 

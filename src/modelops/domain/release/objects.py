@@ -1,4 +1,4 @@
-"""The objects of a release as they should be: per revision Deployment, Service and ControllerRevision; one HTTPRoute.
+"""The objects of a release as they should be: a revision's servers, Service, budget and record; one HTTPRoute.
 
 Pure. `covers` says whether what exists already is as wanted, so that nothing is written that need not be.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, SERVICE
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, SERVICE
 from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME, RELEASE
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, RevisionStatus
@@ -48,7 +48,7 @@ def revision_objects(
     defaults: ServingDefaults,
     record: Mapping[str, Any] | None,
 ) -> tuple[ApplyObject, ...]:
-    """Return the three objects of a revision, in the order they are made.
+    """Return the objects of a revision in the order they are made: record, Service, budget, Deployment.
 
     Args:
         owner: the release.
@@ -62,9 +62,7 @@ def revision_objects(
     template = kept or pod_template(spec, owner.name, revision, defaults)
     selector = selector_of(owner.name, revision.revision)
     metadata = _metadata(owner, name, labels_of(owner.name, revision.revision))
-    deployment: dict[str, Any] = {"selector": {"matchLabels": selector}, "template": template}
-    if spec.serving.replicas is not None:
-        deployment["replicas"] = spec.serving.replicas
+    deployment = {"selector": {"matchLabels": selector}, "template": template, "replicas": spec.serving.replicas}
     service = {
         "selector": selector,
         "ports": [{"name": "http", "port": _PORT, "targetPort": "http", "protocol": "TCP"}],
@@ -86,6 +84,16 @@ def revision_objects(
             },
         ),
         ApplyObject(SERVICE, {"apiVersion": "v1", "kind": SERVICE.kind, "metadata": metadata, "spec": service}),
+        ApplyObject(
+            DISRUPTIONBUDGET,
+            {
+                "apiVersion": DISRUPTIONBUDGET.api_version,
+                "kind": DISRUPTIONBUDGET.kind,
+                "metadata": metadata,
+                # A node is drained server by server; a single server never holds one up.
+                "spec": {"maxUnavailable": 1, "selector": {"matchLabels": selector}},
+            },
+        ),
         ApplyObject(
             DEPLOYMENT,
             {

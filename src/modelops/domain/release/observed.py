@@ -1,6 +1,6 @@
 """Everything a decision about a ModelRelease depends on. Filled by reconcile/modelrelease.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.objects import Gateway
+from modelops.domain.release.pods import Obstacle, obstacle
 from modelops.domain.release.revision import ServingDefaults, child_name
 from modelops.workflows.render import Owner
 
@@ -30,7 +31,11 @@ class Observed:
     route: Obj | None
     deployments: Mapping[str, Obj]
     """By name: all of this release's."""
+    pods: Mapping[str, Sequence[Obj]]
+    """By Deployment: those of each one that is not ready."""
     services: Mapping[str, Obj]
+    budgets: Mapping[str, Obj]
+    """PodDisruptionBudgets by name."""
     records: Mapping[str, Obj]
     """ControllerRevisions by name."""
     readings: Mapping[str, Reading]
@@ -50,3 +55,7 @@ class Observed:
     def deployment(self, revision: RevisionStatus | None) -> Obj | None:
         """Return a revision's Deployment."""
         return None if revision is None else self.deployments.get(self.name_of(revision.revision))
+
+    def obstacle(self, revision: RevisionStatus) -> Obstacle | None:
+        """Return what keeps a revision's servers from becoming ready, as far as the cluster says."""
+        return obstacle(self.deployment(revision), self.pods.get(self.name_of(revision.revision), ()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
-from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE
+from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, MODELRELEASE, SERVICE
 from modelops.api.v1alpha1.analysis import Metric, Verdict
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.verdicts import Reading, judge_of
@@ -114,7 +114,7 @@ class _World:
     def of(cls, name: str, spec: ModelReleaseSpec) -> "_World":
         """Return the world before the canary: a version serves, the next one is wanted."""
         # Replicas do not matter here, and none would never be ready.
-        spec = spec.model_copy(update={"serving": spec.serving.model_copy(update={"replicas": None})})
+        spec = spec.model_copy(update={"serving": spec.serving.model_copy(update={"replicas": 1})})
         stable, canary = (
             RevisionStatus(
                 version=version, revision=revision_of(spec, version, _DEFAULTS), digest=version, since=_START
@@ -157,7 +157,9 @@ class _World:
             rival="",
             route=self.objects.get((HTTPROUTE.plural, self.owner.name)),
             deployments=children(DEPLOYMENT.plural),
+            pods={},
             services=children(SERVICE.plural),
+            budgets=children(DISRUPTIONBUDGET.plural),
             records=children(CONTROLLERREVISION.plural),
             readings=readings,
             command=None,

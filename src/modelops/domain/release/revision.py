@@ -108,6 +108,11 @@ def selector_of(release: str, revision: str) -> dict[str, str]:
     return {RELEASE: release, REVISION: revision}
 
 
+def selector_text(release: str, revision: str) -> str:
+    """Return that selector as kubectl's -l takes it."""
+    return ",".join(f"{key}={value}" for key, value in selector_of(release, revision).items())
+
+
 def pod_template(
     spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaults: ServingDefaults
 ) -> dict[str, Any]:
@@ -167,6 +172,8 @@ def _container(
         "livenessProbe": probe(health["live"], failureThreshold=6),
         "startupProbe": probe(health["live"], failureThreshold=60),
         "securityContext": _RESTRICTED,
+        # Its last words are what the release says when it does not start.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if spec.serving.resources:
         container["resources"] = dict(spec.serving.resources)
@@ -199,6 +206,7 @@ def _fetched(
         ],
         "volumeMounts": [mount],
         "securityContext": _RESTRICTED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     container = _container(spec, defaults, command, health)
     container["volumeMounts"] = [mount]

@@ -92,6 +92,8 @@ _CLEAN: Final[dict[str, Any]] = {
     "analysis_started_at": None,
     "analysis": (),
     "paused_reason": None,
+    "capacity_missing_since": None,
+    "starting_since": None,
     "undo_to": None,
     "waiting_for": None,
     "eta": None,

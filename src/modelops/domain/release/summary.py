@@ -5,6 +5,8 @@ from modelops.domain import status as statuses
 from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.revision import selector_text
+from modelops.domain.release.starting import CAPACITY
 
 _Conditions = tuple[ConditionSpec, ...]
 
@@ -13,9 +15,13 @@ def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseS
     """Return the status with its words filled in, and all conditions."""
     steps = len(seen.spec.strategy.canary.steps)
     phase = _phase(seen, status)
+    scaled = status.stable or status.canary
+    servers = (seen.deployment(scaled) or {}).get("status") or {}
     status = status.model_copy(
         update={
             "phase": phase,
+            "replicas": servers.get("replicas", 0),
+            "selector": "" if scaled is None else selector_text(seen.owner.name, scaled.revision),
             "step_total": f"{min(status.step, steps)}/{steps}" if status.canary else "",
             "waiting_for": (status.waiting_for or "")[:500] or None
             if status.canary
@@ -61,8 +67,9 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
     if canary is not None:
         waiting = f", waiting for {status.waiting_for}" if status.waiting_for else ""
         message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{waiting}"
-        found.append(ConditionSpec("Progressing", "True", phase, message))
-        found.append(statuses.reconciling(phase, message))
+        reason = phase if status.capacity_missing_since is None else CAPACITY
+        found.append(ConditionSpec("Progressing", "True", reason, message))
+        found.append(statuses.reconciling(reason, message))
         found.append(ConditionSpec("Promoted", "False", phase, message))
         if phase == "Analyzing":
             found.append(ConditionSpec("Analyzing", "True", "Analyzing", message))
@@ -95,7 +102,9 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
     stable = status.stable
     if stable is None:
         if status.canary is not None:
-            return statuses.not_ready("Progressing", f"version {status.canary.version} is the first and not ready yet")
+            reason = "Progressing" if status.capacity_missing_since is None else CAPACITY
+            why = f": {status.waiting_for}" if status.waiting_for else ""
+            return statuses.not_ready(reason, f"version {status.canary.version} is the first and not ready yet{why}")
         failed = _degraded(seen, status)
         if failed:
             return statuses.not_ready("Degraded", f"nothing serves; {failed}")
@@ -106,7 +115,8 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
         return statuses.ready(
             "Serving", f"version {stable.version} serves {100 - status.weight} % of the traffic{more}"
         )
-    why = objects.trouble(seen.deployment(stable)) or "no server of it is ready"
+    found = seen.obstacle(stable)
+    why = (found and found.message) or objects.trouble(seen.deployment(stable)) or "no server of it is ready"
     return statuses.not_ready("Unavailable", f"version {stable.version}: {why}")
 
 

@@ -1,0 +1,61 @@
+"""A canary whose servers are not ready yet: what it waits for, and when it is given up. Pure.
+
+Time without room (nodes, GPUs, quota) counts against capacityDeadline, all other time against progressDeadline.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from modelops.api.v1alpha1.common import format_duration
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.domain.plan import EventSpec
+from modelops.domain.release import objects
+from modelops.domain.release.observed import Observed
+
+CAPACITY: Final = "WaitingForCapacity"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How far a canary's servers are."""
+
+    status: ModelReleaseStatus
+    failed: str = ""
+    """Why the canary is given up; empty while it is not."""
+    events: tuple[EventSpec, ...] = ()
+
+
+def starting(seen: Observed, status: ModelReleaseStatus, canary: RevisionStatus) -> Start:
+    """Return what becomes of a canary whose servers are not ready."""
+    found = seen.obstacle(canary)
+    missing = status.capacity_missing_since
+    events: tuple[EventSpec, ...] = ()
+    if found is not None and found.capacity:
+        if missing is None:
+            events = (EventSpec(CAPACITY, f"version {canary.version}: {found.message}", "Warning"),)
+        status = status.model_copy(
+            update={"capacity_missing_since": missing or seen.now, "waiting_for": f"room: {found.message}"}
+        )
+        return _unless_late(seen, Start(status, events=events), canary, f"no room: {found.message}")
+    if missing is not None:
+        status = status.model_copy(update={"capacity_missing_since": None, "starting_since": seen.now})
+        events = (EventSpec("CapacityFound", f"version {canary.version}: its servers start now"),)
+    why = (found and found.message) or objects.trouble(seen.deployment(canary))
+    status = status.model_copy(update={"waiting_for": why or f"servers of version {canary.version}"})
+    return _unless_late(seen, Start(status, events=events), canary, why or "its servers did not become ready")
+
+
+def given_up_at(seen: Observed, status: ModelReleaseStatus, canary: RevisionStatus) -> datetime:
+    """Return when a canary whose servers are not ready is given up."""
+    if status.capacity_missing_since is not None:
+        return status.capacity_missing_since + seen.spec.capacity_deadline
+    return (status.starting_since or canary.since or seen.now) + seen.spec.progress_deadline
+
+
+def _unless_late(seen: Observed, start: Start, canary: RevisionStatus, why: str) -> Start:
+    if seen.now < given_up_at(seen, start.status, canary):
+        return start
+    missing = start.status.capacity_missing_since is not None
+    limit = seen.spec.capacity_deadline if missing else seen.spec.progress_deadline
+    return Start(start.status, f"DeadlineExceeded: not ready within {format_duration(limit)}: {why}", start.events)
