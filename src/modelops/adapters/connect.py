@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
@@ -16,6 +16,8 @@ from modelops.adapters import in_cluster, kubeconfig
 from modelops.adapters.kubeconfig import Connection
 from modelops.adapters.token import Token
 from modelops.errors import Stalled
+
+_GIVE: Final = "give --kubeconfig or --context"
 
 
 def connection_of(path: str | None, context: str | None, environment: Mapping[str, str] = os.environ) -> Connection:
@@ -41,6 +43,8 @@ def connection_of(path: str | None, context: str | None, environment: Mapping[st
         found = kubeconfig.load(Path(named[0]).expanduser(), context)
         if found is not None:
             return found
+    if not named:
+        raise Stalled("NoKubeconfig", f"no kubeconfig: there is no {usual}; set KUBECONFIG, or {_GIVE}")
     return _by_the_kubernetes_package(path, context)
 
 
@@ -58,15 +62,23 @@ def pool_of(connection: Connection, deadline: urllib3.Timeout) -> urllib3.PoolMa
 
 
 def _by_the_kubernetes_package(path: str | None, context: str | None) -> Connection:
-    from kubernetes import client, config  # noqa: PLC0415 - 50 MiB and half a second; only who needs it pays
-    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+    try:
+        from kubernetes import client, config  # noqa: PLC0415 - 50 MiB and half a second; only who needs it pays
+        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise Stalled(
+            "NoKubeconfig",
+            "this kubeconfig needs the Python package kubernetes, which is not installed here: it is several files, or"
+            f" names a program, a plug-in, a password or a proxy; install it (pip install kubernetes), or {_GIVE} of"
+            " one file with a token or a certificate",
+        ) from error
 
     settings = client.Configuration()
     try:
         config.load_kube_config(path, context=context, client_configuration=settings)
         contexts, active = config.list_kube_config_contexts(path)
     except ConfigException as error:
-        raise Stalled("NoKubeconfig", f"no usable kubeconfig: {error}; give --kubeconfig or --context") from error
+        raise Stalled("NoKubeconfig", f"no usable kubeconfig: {error}; {_GIVE}") from error
     name = context or (active or {}).get("name", "")
     namespace = next((entry["context"].get("namespace") for entry in contexts if entry["name"] == name), None)
     token = settings.get_api_key_with_prefix("authorization") or settings.get_api_key_with_prefix("BearerToken") or ""

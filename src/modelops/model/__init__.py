@@ -1,1 +1,1 @@
-"""The model format and how a model of it is made: fitted, trained, written. Torch is used here."""
+"""The model format and how a model of it is made: fitted, trained, written. Torch trains; answering needs none."""

@@ -21,7 +21,7 @@ from modelops.model.digest import canonical_json
 
 CODE = "code/modelops_tabular.py"
 EXAMPLE_ROWS = 3
-_LIBRARIES = ("mlflow", "numpy", "pandas", "safetensors", "torch")
+_LIBRARIES = ("mlflow", "numpy", "pandas", "safetensors")
 
 
 def weight_files(preparation: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> dict[str, bytes]:
@@ -118,7 +118,7 @@ def _python_version() -> tuple[int, int, int]:
 
 def _version(name: str) -> str | None:
     try:
-        # A local part (torch 2.9+cpu) names one builder's file; the environment needs the release.
+        # A local part (1.2+cpu) names one builder's file; the environment needs the release.
         return metadata.version(name).split("+")[0]
     except metadata.PackageNotFoundError:
         return None

@@ -2,7 +2,8 @@
 
 For the evaluate step and the model server, which load a directory with `TabularModel.load`, and for plain MLflow,
 which finds a copy of this file inside every model and calls `_load_pyfunc`. It must therefore stay self-contained:
-standard library, numpy, pandas, torch and safetensors only, nothing of modelops, and no pickle, ever.
+standard library, numpy, pandas and safetensors only, nothing of modelops, and no pickle, ever. What torch trained is
+answered without torch: a few matrix products need none of its gigabytes.
 
 A directory of this format holds `preparation.json` (columns, fitted transforms, classes, task: everything that turns
 raw values into features and network outputs into answers) and `weights.safetensors` (float32, `layer<i>.weight`
@@ -17,8 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
+from safetensors.numpy import load_file
 
 FORMAT = "tabular-mlp/1"
 _WORDS = {"true": 1.0, "false": 0.0}
@@ -288,11 +288,23 @@ def _encode(column: Categorical, index: Mapping[str, int], cells: Sequence[Any])
     return encoded
 
 
-def forward(features: torch.Tensor, layers: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
-    """Return the network's outputs, shape [N, outputs]: linear layers with ReLU between them."""
-    for weight, bias in layers[:-1]:
-        features = torch.relu(torch.nn.functional.linear(features, weight, bias))
-    return torch.nn.functional.linear(features, *layers[-1])
+def forward(features: np.ndarray, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Return the network's outputs, float32, shape [N, outputs]: linear layers with ReLU between them.
+
+    Args:
+        features: float32, shape [N, width].
+        layers: Per layer its weight, float32, shape [inputs, outputs], and its bias, shape [outputs].
+    """
+    # Features that overflowed are infinite; what becomes of them is for the caller to say.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for weight, bias in layers[:-1]:
+            features = features @ weight
+            features += bias
+            np.maximum(features, 0.0, out=features)
+        weight, bias = layers[-1]
+        outputs: np.ndarray = features @ weight
+        outputs += bias
+    return outputs
 
 
 def answers(outputs: np.ndarray, target: Target) -> Prediction:
@@ -311,24 +323,22 @@ def answers(outputs: np.ndarray, target: Target) -> Prediction:
 class TabularModel:
     """A loaded model. Immutable; safe to use from several threads."""
 
-    def __init__(self, preparation: Preparation, tensors: Mapping[str, torch.Tensor]) -> None:
+    def __init__(self, preparation: Preparation, tensors: Mapping[str, np.ndarray]) -> None:
         self.preparation = preparation
-        self._layers = [(tensors[f"layer{i}.weight"], tensors[f"layer{i}.bias"]) for i in range(len(tensors) // 2)]
-        if self._layers[0][0].shape[1] != preparation.width:
+        self._layers = [(tensors[f"layer{i}.weight"].T, tensors[f"layer{i}.bias"]) for i in range(len(tensors) // 2)]
+        if self._layers[0][0].shape[0] != preparation.width:
             raise InputError("weights.safetensors and preparation.json do not belong together; fetch the model again")
 
     @classmethod
-    def load(cls, directory: str | Path, *, threads: int = 1) -> "TabularModel":
+    def load(cls, directory: str | Path) -> "TabularModel":
         """Load a model from a directory.
 
         Args:
             directory: Where `preparation.json` and `weights.safetensors` lie.
-            threads: How many threads torch may use in this process; small batches are quickest with one.
 
         Raises:
             InputError: the directory holds another format, or files that do not belong together.
         """
-        torch.set_num_threads(threads)
         document = json.loads((Path(directory) / "preparation.json").read_text(encoding="utf-8"))
         return cls(Preparation.from_json(document), load_file(str(Path(directory) / "weights.safetensors")))
 
@@ -353,8 +363,7 @@ class TabularModel:
             InputError: a required column or cell is missing, or a cell is not what its column holds.
         """
         features = self.preparation.features(columns)
-        with torch.inference_mode():
-            outputs = forward(torch.from_numpy(features), self._layers).numpy()
+        outputs = forward(features, self._layers)
         overflowed = ~np.isfinite(features).all(axis=1)
         if overflowed.any():
             # A rectifier may turn an infinite input into a plausible number; what was computed from it is no answer.

@@ -39,7 +39,7 @@ def load(model_uri: str, *, tracking_uri: str | None, cache_dir: Path | None = N
     if not directory.is_dir():
         directory, expected = _fetch(model_uri, tracking_uri, cache_dir)
     if _format(directory, model_uri) == OUR_FORMAT:
-        from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
+        from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - it needs this module's error
 
         return TabularPredictor.load(directory, expected_digest=expected)
     _check_digest(directory, model_uri, expected)
@@ -63,7 +63,7 @@ def brought(model_uri: str, *, tracking_uri: str | None, parent: Path) -> Iterat
     directory, expected = _fetch(model_uri, tracking_uri, parent)
     try:
         if _format(directory, model_uri) == OUR_FORMAT:
-            from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - torch, only where it is needed
+            from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - it needs this module's error
 
             TabularPredictor.load(directory, expected_digest=expected)
         else:

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from threadpoolctl import threadpool_limits
 
 from modelops.model.digest import artifact_digest
 from modelops.model.tabular import Column as ModelColumn
@@ -39,7 +40,9 @@ class TabularPredictor:
 
     @classmethod
     def load(cls, directory: Path, *, expected_digest: str | None) -> Self:
-        """Read a model from its directory.
+        """Read a model from its directory, and have this process multiply matrices in one thread.
+
+        Requests are small and answered one after the other: more threads wait for each other longer than they work.
 
         Args:
             directory: holds `preparation.json` and `weights.safetensors`.
@@ -59,6 +62,7 @@ class TabularPredictor:
                     "the artifact was changed after its registration: register it again"
                 )
             model = TabularModel.load(directory)
+            threadpool_limits(limits=1, user_api="blas")
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ModelUnavailableError(f"{directory} holds no readable tabular model: {error}") from error
         return cls(model, _example(directory, model))

@@ -3,6 +3,7 @@
 import base64
 import json
 import ssl
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from modelops.adapters import kubeconfig
+from modelops.adapters import connect, kubeconfig
 from modelops.adapters.cluster import KubeClient
 from modelops.errors import Stalled
 from tests.support.local_apiserver import LocalApiServer
@@ -126,6 +127,26 @@ def test_certificate_that_is_none_is_one_line(tmp_path: Path) -> None:
     broken = base64.b64encode(b"not a certificate").decode()
     with pytest.raises(Stalled, match="a certificate in it cannot be read"):
         kubeconfig.load(write(tmp_path, {}, {"certificate-authority-data": broken}), None)
+
+
+def test_without_the_kubernetes_package_the_line_says_what_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The images leave it out; what the quick way reads needs none."""
+    monkeypatch.setitem(sys.modules, "kubernetes", None)
+    rare = write(tmp_path, {"exec": {"command": "aws"}})
+    with pytest.raises(Stalled, match=r"needs the Python package kubernetes.*pip install kubernetes"):
+        connect.connection_of(str(rare), None, {})
+    assert connect.connection_of(str(write(tmp_path, {"token": "a"})), None, {}).context == "one"
+
+
+def test_without_any_kubeconfig_the_line_says_where_one_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither named, nor at the usual place, nor a pod's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(Stalled, match=rf"no {tmp_path}/.kube/config; set KUBECONFIG"):
+        connect.connection_of(None, None, {})
 
 
 def test_both_ways_of_reading_reach_the_same_server(server: LocalApiServer, tmp_path: Path) -> None:

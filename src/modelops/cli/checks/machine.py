@@ -33,7 +33,7 @@ def machine(state_dir: Path) -> Iterator[Finding]:
     for module, what in (
         ("kopf", "the operator"),
         ("mlflow.server", "the local registry"),
-        ("torch", "training and serving"),
+        ("torch", "training"),
     ):
         yield _module(module, what)
     yield _disk(state_dir)
