@@ -4,6 +4,7 @@ Models that modelops trained are read as data (JSON and safetensors) by our own 
 executed. Any other MLflow model is loaded by mlflow.pyfunc, which runs the model's own code, in this process only.
 """
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any, Final
 import yaml
 
 from modelops.model.digest import directory_digest
+from modelops.server.kept import PREFIX, Kept
 from modelops.server.predictor import Predictor
 
 OUR_FORMAT: Final = "tabular-mlp/1"
@@ -29,15 +31,31 @@ def load(model_uri: str, *, tracking_uri: str | None, cache_dir: Path | None = N
     Args:
         model_uri: `models:/NAME/VERSION`, `runs:/…` or a local directory with an MLmodel file.
         tracking_uri: MLflow's address; needed unless the model is a local directory.
-        cache_dir: parent of the directory the artifact is brought to; by default the system's temporary one.
+        cache_dir: of this server alone; keeps the model, so that the next start does without MLflow. By default it is
+            brought to the system's temporary directory, and not kept.
 
     Raises:
         ModelUnavailableError: it cannot be fetched, its digest is wrong, or it cannot be loaded.
     """
-    directory = Path(model_uri)
-    expected: str | None = None
-    if not directory.is_dir():
-        directory, expected = _fetch(model_uri, tracking_uri, cache_dir)
+    if Path(model_uri).is_dir():
+        return _predictor(Path(model_uri), None, model_uri)
+    if cache_dir is None:
+        return _predictor(*_fetch(model_uri, tracking_uri, None), model_uri)
+    kept = Kept(cache_dir, model_uri)
+    found = kept.find()
+    if found is not None:
+        try:
+            return _predictor(*found, model_uri)
+        except ModelUnavailableError as error:
+            logging.getLogger(__name__).warning("what was kept is of no use, it is fetched again: %s", error)
+    kept.clear()
+    directory, expected = _fetch(model_uri, tracking_uri, cache_dir)
+    predictor = _predictor(directory, expected, model_uri)
+    kept.keep(directory, expected)
+    return predictor
+
+
+def _predictor(directory: Path, expected: str | None, model_uri: str) -> Predictor:
     if _format(directory, model_uri) == OUR_FORMAT:
         from modelops.server.tabular import TabularPredictor  # noqa: PLC0415 - it needs this module's error
 
@@ -107,7 +125,7 @@ def _fetch(model_uri: str, tracking_uri: str | None, cache_dir: Path | None) -> 
         raise ModelUnavailableError(f"{model_uri} is not a directory; set MLFLOW_TRACKING_URI to fetch it from MLflow")
     if cache_dir is not None:
         cache_dir.mkdir(parents=True, exist_ok=True)
-    target = tempfile.mkdtemp(prefix="model-", dir=cache_dir)
+    target = tempfile.mkdtemp(prefix=PREFIX, dir=cache_dir)
     try:
         expected = _expected_digest(MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri), model_uri)
         fetched = download_artifacts(

@@ -42,7 +42,7 @@ async def _serve(server: ModelServer, host: str, port: int, *, drain_seconds: fl
 @click.option("--host", default="0.0.0.0", show_default=True, envvar="HOST", help="Address to listen on.")  # noqa: S104
 @click.option("--port", type=int, default=8080, show_default=True, envvar="PORT", help="Port to listen on.")
 @click.option("--drain-seconds", default=2.0, show_default=True, help="Answering goes on this long after SIGTERM.")
-@click.option("--cache-dir", type=click.Path(path_type=Path), default=None, help="Where the model is kept.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Keeps the model for this server's next start.")
 def serve(
     model_uri: str,
     name: str,

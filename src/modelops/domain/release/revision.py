@@ -150,12 +150,24 @@ def _ours(spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaul
         case "modelops" | "custom":
             pass
     container = _container(spec, defaults, ["modelops", "serve"], _V2)
-    container["env"] = from_secret(defaults.registry_secret, REGISTRY_LOGIN)
+    # Kept with the pod, so that a server that falls over comes back while the registry is away.
+    container["env"] = [
+        {"name": _DIRECTORY, "value": "/models"},
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - of the server's own container
+        *from_secret(defaults.registry_secret, REGISTRY_LOGIN),
+    ]
+    container["volumeMounts"] = [
+        {"name": "models", "mountPath": "/models"},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+    ]
+    container["securityContext"] = {**_RESTRICTED, "readOnlyRootFilesystem": True}
     container["args"] = [
         *("--model-uri", f"models:/{spec.model.name}/{revision.version}", "--name", release),
         *("--model-version", revision.version, "--release", release, "--revision", revision.revision),
+        *("--cache-dir", f"$({_DIRECTORY})"),
     ]
-    return {"spec": {"containers": [container], **copy.deepcopy(_POD)}}
+    volumes: list[dict[str, Any]] = [{"name": name, "emptyDir": {}} for name in ("models", "tmp")]
+    return {"spec": {"containers": [container], "volumes": volumes, **copy.deepcopy(_POD)}}
 
 
 def _container(
