@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from modelops.adapters.cached_cluster import CachedCluster
-from modelops.api.kinds import COMPUTEPOOL
+from modelops.api.kinds import COMPUTEPOOL, WORKFLOW
+from modelops.api.labels import OWNER_KIND, OWNER_NAME
 
 POOL = COMPUTEPOOL.resource
 
@@ -102,3 +103,28 @@ def test_of_a_resource_that_nobody_serves_there_is_nothing() -> None:
     assert cluster.prime(POOL, None, None) is None
 
     assert names(cluster) == {}
+
+
+def child(name: str, owner: str, version: int) -> dict[str, Any]:
+    labels = {OWNER_KIND: "TrainingRun", OWNER_NAME: owner}
+    return {"metadata": {"name": name, "namespace": "team", "labels": labels, "resourceVersion": str(version)}}
+
+
+def children(cluster: CachedCluster, owner: str) -> list[str]:
+    labels = {OWNER_KIND: "TrainingRun", OWNER_NAME: owner}
+    return [obj["metadata"]["name"] for obj in cluster.list(WORKFLOW, "team", labels)]
+
+
+def test_children_are_found_by_whose_they_are() -> None:
+    """Whatever a list, a watch or a write does to them: new, another's, gone, forgotten."""
+    cluster = CachedCluster(Lister(1), [WORKFLOW])  # type: ignore[arg-type]
+    cluster.replace(WORKFLOW, [child("a", "one", 1), child("b", "one", 1), child("c", "two", 1)], "1")
+    assert (children(cluster, "one"), children(cluster, "two")) == (["a", "b"], ["c"])
+    cluster.feed(WORKFLOW, child("d", "two", 2))
+    cluster.feed(WORKFLOW, child("b", "two", 3))
+    cluster.feed(WORKFLOW, child("a", "one", 4), deleted=True)
+    assert (children(cluster, "one"), children(cluster, "two")) == ([], ["c", "d", "b"])
+    cluster.forget(WORKFLOW, "team", "c")
+    cluster.replace(WORKFLOW, [child("d", "two", 2)], "9")
+    assert children(cluster, "two") == ["d"]
+    assert cluster.list(WORKFLOW, "other", {OWNER_KIND: "TrainingRun", OWNER_NAME: "two"}) == []

@@ -14,9 +14,12 @@ from modelops.adapters.cluster import KubeClient
 from modelops.adapters.write_through import WriteThrough
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
+from modelops.api.labels import OWNER_KIND, OWNER_NAME
 from modelops.errors import Conflict
 
 _Key = tuple[str, str, str]
+_Owned = tuple[str, str, str, str]
+"""Plural, namespace, kind and name of the owner, as its labels have it."""
 _REMEMBERED: Final = 10_000
 """Deletions that are remembered, so that an older event does not bring the object back."""
 
@@ -34,6 +37,8 @@ class CachedCluster(WriteThrough):
         self._watched = {resource.plural for resource in watched}
         # By plural: a reader of one kind does not pass all of another's objects.
         self._objects: dict[str, dict[_Key, dict[str, Any]]] = defaultdict(dict)
+        # Children by whose they are: a parent does not pass everybody's.
+        self._owned: dict[_Owned, dict[_Key, None]] = defaultdict(dict)
         self._deleted: dict[_Key, int] = {}
         self._synced: set[str] = set()
         self._lock = threading.Lock()
@@ -48,7 +53,7 @@ class CachedCluster(WriteThrough):
             if deleted:
                 held = self._objects[resource.plural].get(key)
                 if held is None or held["metadata"].get("uid") == obj["metadata"].get("uid"):
-                    self._objects[resource.plural].pop(key, None)
+                    self._drop(key)
                 self._bury(key, version)
             else:
                 self._put(key, obj, version)
@@ -81,7 +86,8 @@ class CachedCluster(WriteThrough):
             held = self._objects[resource.plural]
             for key in [key for key in held if key not in present]:
                 if read is None or _version(held[key]) <= read:
-                    gone.append(held.pop(key))
+                    gone.append(held[key])
+                    self._drop(key)
                     self._bury(key, read or 0)
             for key, item in present.items():
                 self._put(key, item, _version(item))
@@ -120,7 +126,7 @@ class CachedCluster(WriteThrough):
         wanted = (labels or {}).items()
         return [
             obj
-            for obj in self.cached(resource)
+            for obj in self._candidates(resource, namespace, labels or {})
             if (namespace is None or obj["metadata"].get("namespace") == namespace)
             and wanted <= (obj["metadata"].get("labels") or {}).items()
         ]
@@ -150,7 +156,7 @@ class CachedCluster(WriteThrough):
     def forget(self, resource: Resource, namespace: str | None, name: str) -> None:
         """Drop an object, so that the next read is live."""
         with self._lock:
-            self._objects[resource.plural].pop((resource.plural, namespace or "", name), None)
+            self._drop((resource.plural, namespace or "", name))
 
     def remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
         """Take what the API server answered to a write or a live read; return it."""
@@ -169,7 +175,37 @@ class CachedCluster(WriteThrough):
         held = objects.get(key)
         if version <= self._deleted.get(key, -1) or (held is not None and _version(held) > version):
             return
+        self._drop(key)
         objects[key] = dict(obj)
+        owner = _owner(key, obj)
+        if owner is not None:
+            self._owned[owner][key] = None
+
+    def _drop(self, key: _Key) -> None:
+        gone = self._objects[key[0]].pop(key, None)
+        owner = None if gone is None else _owner(key, gone)
+        if owner is not None:
+            siblings = self._owned[owner]
+            siblings.pop(key, None)
+            if not siblings:
+                del self._owned[owner]
+
+    def _candidates(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str]
+    ) -> Sequence[dict[str, Any]]:
+        """Return cached objects, all that carry the labels among them."""
+        kind, name = labels.get(OWNER_KIND), labels.get(OWNER_NAME)
+        if namespace is None or kind is None or name is None:
+            return self.cached(resource)
+        objects = self._objects[resource.plural]
+        with self._lock:
+            return [objects[key] for key in self._owned.get((resource.plural, namespace, kind, name), ())]
+
+
+def _owner(key: _Key, obj: Mapping[str, Any]) -> _Owned | None:
+    labels = obj["metadata"].get("labels") or {}
+    kind, name = labels.get(OWNER_KIND), labels.get(OWNER_NAME)
+    return None if kind is None or name is None else (key[0], key[1], kind, name)
 
 
 def _key(resource: Resource, obj: Mapping[str, Any]) -> _Key:
