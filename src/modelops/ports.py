@@ -86,6 +86,10 @@ class Cluster(Objects, Protocol):
         """Put `/status`, guarded by the object's resourceVersion."""
         ...
 
+    def let_go(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Take our finalizers off an object; gone already, or without them, is success."""
+        ...
+
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         """Record an Event about an object. Best effort: never raises."""
         ...

@@ -12,6 +12,7 @@ from typing import Any
 
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import KINDS, Resource
+from modelops.api.labels import finalizers_of
 from modelops.errors import Conflict, Forbidden, ModelopsError, Transient
 from modelops.ports import ModelVersion, Series
 from tests.support.invariants import assert_invariants
@@ -138,11 +139,35 @@ class FakeCluster:
         found = self.objects.get(key)
         if found is None or (uid is not None and found["metadata"]["uid"] != uid):
             return
+        self._remove(key)
+
+    def let_go(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        meta = obj["metadata"]
+        self._called("let-go", resource, meta["name"])
+        key = _key(resource, meta.get("namespace"), meta["name"])
+        found = self.objects.get(key)
+        if found is None or found["metadata"]["uid"] != meta["uid"]:
+            return
+        ours = finalizers_of(found)
+        found["metadata"]["finalizers"] = [f for f in found["metadata"].get("finalizers") or () if f not in ours]
+        self._touch(found)
+        if found["metadata"].get("deletionTimestamp"):
+            self._remove(key)
+
+    def _remove(self, key: Key) -> None:
+        """Remove an object and what it owns; what a finalizer holds is only marked."""
+        found = self.objects.get(key)
+        if found is None:
+            return
+        if found["metadata"].get("finalizers"):
+            found["metadata"].setdefault("deletionTimestamp", self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+            self._touch(found)
+            return
         del self.objects[key]
         for other, obj in list(self.objects.items()):
             owners = obj["metadata"].get("ownerReferences") or []
             if any(owner.get("uid") == found["metadata"]["uid"] for owner in owners):
-                self.objects.pop(other, None)
+                self._remove(other)
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         meta = obj["metadata"]

@@ -88,6 +88,11 @@ class RecordedCluster(RecordedObjects):
         self.note(named(resource, "status"), "update")
         return self._cluster.replace_status(resource, obj)
 
+    def let_go(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        # Over what was seen: after a conflict it is read again.
+        self.note(named(resource), "patch", "get")
+        self._cluster.let_go(resource, obj)
+
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         self.note(named(EVENT), "create")
         self._cluster.emit(resource, about, reason, message, type_)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from modelops.adapters.acting import ActingCluster
 from modelops.adapters.cluster import KubeClient
+from modelops.adapters.finalizers import take_off
 from modelops.adapters.write_through import WriteThrough
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
@@ -138,6 +139,12 @@ class CachedCluster(WriteThrough):
         except Conflict:
             self.forget(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
             raise
+
+    def let_go(self, resource: Resource, obj: Mapping[str, Any]) -> None:
+        """Take our finalizers off an object."""
+        left = take_off(self._client, resource, obj)
+        if left is not None:
+            self.remember(resource, left)
 
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         """Record an Event, best effort."""

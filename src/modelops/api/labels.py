@@ -1,5 +1,8 @@
 """Label and annotation keys. One place, so that a key is never spelt twice."""
 
+from collections.abc import Mapping
+from typing import Any
+
 GROUP = "modelops.dev"
 
 # Labels on children.
@@ -16,6 +19,9 @@ MODEL = f"{GROUP}/model"
 ATTEMPT = f"{GROUP}/attempt"
 GITSOURCE = f"{GROUP}/gitsource"
 """On every object a GitSource applied: the GitSource's name (it is in the same namespace as the object)."""
+
+RESULT = f"{GROUP}/result"
+"""Finalizer on a Workflow: it is not gone before its result is on record."""
 
 # Annotations on objects that users own.
 REQUESTED_AT = f"{GROUP}/requestedAt"
@@ -34,3 +40,8 @@ INPUTS_HASH = f"{GROUP}/inputs-hash"
 # Annotations of the local home.
 LOCAL_ENDPOINTS = f"local.{GROUP}/endpoints"
 """On a Deployment, written by the process controller: comma-separated host:port of its ready processes."""
+
+
+def finalizers_of(obj: Mapping[str, Any]) -> list[str]:
+    """Return the finalizers of an object that are ours."""
+    return [name for name in obj["metadata"].get("finalizers") or () if name.partition("/")[0] == GROUP]

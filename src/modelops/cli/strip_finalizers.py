@@ -5,18 +5,15 @@ anything, and touches no finalizer of anybody else's.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
 
 import click
 
 from modelops.adapters.cluster import KubeClient
+from modelops.adapters.finalizers import take_off
 from modelops.api.kinds import DEPLOYMENT, KINDS, WORKFLOW, Resource
-from modelops.api.labels import GROUP, MANAGED_BY, MANAGER
+from modelops.api.labels import MANAGED_BY, MANAGER, finalizers_of
 from modelops.cli.target import Target, target_options
 from modelops.cli.waiting import TIMED_OUT, Duration, poll
-from modelops.errors import Conflict
-
-_TRIES: Final = 5
 
 
 @click.command(hidden=True)
@@ -32,7 +29,9 @@ def strip_finalizers(target: Target, stop: str | None, timeout: float, *, all_na
     taken = 0
     for resource, labels in _places(everywhere=all_namespaces):
         for obj in target.client.list(resource, namespace, labels):
-            for name in _strip(target.client, resource, obj):
+            if take_off(target.client, resource, obj) is None:
+                continue
+            for name in finalizers_of(obj):
                 meta = obj["metadata"]
                 where = f"{meta['namespace']}/{meta['name']}" if resource.namespaced else meta["name"]
                 click.echo(f"{resource.kind} {where}: {name} taken off")
@@ -46,29 +45,6 @@ def _places(*, everywhere: bool) -> Iterator[tuple[Resource, Mapping[str, str] |
         if kind.resource.namespaced or everywhere:
             yield kind.resource, None
     yield WORKFLOW, {MANAGED_BY: MANAGER}
-
-
-def _strip(client: KubeClient, resource: Resource, obj: Mapping[str, Any]) -> list[str]:
-    """Take ours off one object and return which; others' stay, also those that come in between."""
-    found: Mapping[str, Any] | None = obj
-    for attempt in range(_TRIES):
-        if found is None:
-            return []
-        meta = found["metadata"]
-        ours = [name for name in meta.get("finalizers") or () if name.partition("/")[0] == GROUP]
-        if not ours:
-            return []
-        kept = [name for name in meta["finalizers"] if name not in ours]
-        patch = {"metadata": {"finalizers": kept, "resourceVersion": meta["resourceVersion"]}}
-        try:
-            client.merge_patch(resource, meta.get("namespace"), meta["name"], patch)
-        except Conflict:
-            if attempt == _TRIES - 1:
-                raise
-            found = client.get(resource, meta.get("namespace"), meta["name"])
-        else:
-            return ours
-    return []
 
 
 def _stop(client: KubeClient, named: str, timeout: float) -> None:

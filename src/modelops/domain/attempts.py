@@ -5,13 +5,15 @@ Dataset and TrainingRun decide differently what their inputs are and what a resu
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from modelops.api.labels import ATTEMPT, INPUTS_HASH
+from modelops.api.kinds import WORKFLOW
+from modelops.api.labels import ATTEMPT, INPUTS_HASH, finalizers_of
 from modelops.api.v1alpha1.dataset import Attempt, WorkflowRef
+from modelops.domain.plan import Action, DeleteObject, LetGo, Plan
 
 _RESULT_LIMIT: Final = 8192
 Phase = Literal["Missing", "Foreign", "Running", "Succeeded", "Failed"]
@@ -64,6 +66,9 @@ def progress_of(workflow: Mapping[str, Any] | None, attempt: Attempt, owner_uid:
         phase=status.get("phase", "Pending"),
         progress=str(status.get("progress", "")),
     )
+    if meta.get("deletionTimestamp") and not ended(workflow):
+        # It is only here because we hold it: whoever runs it has let go of it.
+        return Progress("Missing", ref)
     match status.get("phase"):
         case "Succeeded":
             return Progress("Succeeded", ref, result=_result(status))
@@ -71,6 +76,34 @@ def progress_of(workflow: Mapping[str, Any] | None, attempt: Attempt, owner_uid:
             return Progress("Failed", ref, message=_failure(status))
         case _:
             return Progress("Running", ref, message=str(status.get("message", "")))
+
+
+def ended(workflow: Mapping[str, Any]) -> bool:
+    """Return whether a Workflow has come to an end."""
+    return (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error")
+
+
+def let_go(workflow: Mapping[str, Any] | None) -> tuple[Action, ...]:
+    """Return what lets a Workflow go whose result is on record; nothing if it is gone, or not held."""
+    if workflow is None or not finalizers_of(workflow):
+        return ()
+    return (LetGo(WORKFLOW, workflow),)
+
+
+def end(workflow: Mapping[str, Any] | None) -> tuple[Action, ...]:
+    """Return what ends a Workflow that is of no use any more; one that has ended by itself stays to be looked at."""
+    if workflow is None:
+        return ()
+    meta = workflow["metadata"]
+    if ended(workflow) or meta.get("deletionTimestamp"):
+        return let_go(workflow)
+    return (*let_go(workflow), DeleteObject(WORKFLOW, meta["namespace"], meta["name"], meta.get("uid")))
+
+
+def tidied(plan: Plan, strays: Sequence[Mapping[str, Any]]) -> Plan:
+    """Return a plan that also ends the Workflows of attempts that were given up: a crash may have come in between."""
+    actions = tuple(action for stray in strays for action in end(stray))
+    return replace(plan, actions=(*actions, *plan.actions)) if actions else plan
 
 
 def parse_result(text: str | None) -> dict[str, Any] | str:

@@ -49,6 +49,15 @@ class DeleteObject:
 
 
 @dataclass(frozen=True, slots=True)
+class LetGo:
+    """Take our finalizers off an object: what it was held for is on record, or of no use any more."""
+
+    resource: Resource
+    obj: Obj
+    """As it was seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetAlias:
     """Point an alias of a registered model at a version."""
 
@@ -57,7 +66,7 @@ class SetAlias:
     version: str
 
 
-Action = ApplyObject | CreateObject | DeleteObject | SetAlias
+Action = ApplyObject | CreateObject | DeleteObject | LetGo | SetAlias
 
 
 @dataclass(frozen=True, slots=True)

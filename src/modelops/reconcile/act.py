@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from modelops.api.accounts import ServiceAccount
-from modelops.domain.plan import Action, ApplyObject, CreateObject, DeleteObject, SetAlias
+from modelops.domain.plan import Action, ApplyObject, CreateObject, DeleteObject, LetGo, SetAlias
 from modelops.errors import Forbidden, Stalled
 from modelops.ports import Objects
 from modelops.reconcile.bundle import Ports
@@ -61,6 +61,8 @@ def _perform(action: Action, objects: Objects, ports: Ports) -> None:
             objects.create(resource, obj)
         case DeleteObject(resource=resource, namespace=namespace, name=name, uid=uid, seen=seen):
             objects.delete(resource, namespace, name, uid=uid, seen=seen)
+        case LetGo(resource=resource, obj=obj):
+            ports.cluster.let_go(resource, obj)
         case SetAlias(model=model, alias=alias, version=version):
             ports.registry.set_alias(model, alias, version)
         case _:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from modelops.api.kinds import DATASET, WORKFLOW, Kind
+from modelops.api.kinds import DATASET, Kind
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
-from modelops.domain import attempts
 from modelops.domain.dataset.decide import DataSource, Observed, decide_dataset
 from modelops.domain.plan import Plan
+from modelops.reconcile import workflows
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import source_of
 from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
@@ -26,10 +26,6 @@ class DatasetReconciler:
         current = DatasetStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
         source, waiting = _source(obj, spec, ports)
-        workflow = None
-        if current.attempt is not None:
-            name = attempts.workflow_name("ds", owner.name, current.attempt)
-            workflow = ports.cluster.get(WORKFLOW, owner.namespace, name)
         settings = ports.settings
         return Observed(
             owner=owner,
@@ -37,7 +33,8 @@ class DatasetReconciler:
             status=current,
             source=source,
             waiting=waiting,
-            workflow=workflow,
+            workflow=workflows.current(owner, "ds", current.attempt, ports),
+            strays=workflows.strays(owner, "ds", current.attempt, ports),
             runtime=runtime_of(settings),
             command=retry_command(obj, current),
             artifact_url=f"{settings.mlflow_public_url or settings.mlflow_tracking_uri}/#/runs/",

@@ -19,6 +19,7 @@ from modelops.api.v1alpha1.common import Condition, Status
 from modelops.domain import status as statuses
 from modelops.domain.plan import ConditionSpec, EventSpec, Plan
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient, Waiting
+from modelops.reconcile import workflows
 from modelops.reconcile.act import act
 from modelops.reconcile.bundle import Ports
 
@@ -99,6 +100,7 @@ class Loop(Generic[_O]):
             obj = self._ports.cluster.get(self.kind.resource, *key)
             if obj is None or obj["metadata"].get("deletionTimestamp"):
                 self.forget(key)
+                workflows.let_go(self.kind, *key, self._ports, gone=obj is None)
                 return Outcome(None, gone=obj is None)
             outcome = self._pass(obj)
         except ModelopsError as error:

@@ -3,17 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOW, Kind
+from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, Kind
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
 from modelops.api.v1alpha1.trainingrun import Compute, TrainerGit, TrainingRunSpec, TrainingRunStatus
-from modelops.domain import attempts
 from modelops.domain.plan import Plan
 from modelops.domain.training.admit import admit
 from modelops.domain.training.decide import Code, Data, Observed, decide_training
 from modelops.errors import Stalled
 from modelops.ports import code_digest
+from modelops.reconcile import workflows
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import delivered_by
 from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
@@ -42,10 +42,6 @@ class TrainingRunReconciler:
         admission = admit(
             spec.compute, _pools(spec.compute, ports), owner.namespace, fallback=ports.settings.pool_fallback
         )
-        workflow = None
-        if current.attempt is not None:
-            name = attempts.workflow_name("tr", owner.name, current.attempt)
-            workflow = ports.cluster.get(WORKFLOW, owner.namespace, name)
         return Observed(
             owner=owner,
             spec=spec,
@@ -55,7 +51,8 @@ class TrainingRunReconciler:
             gone=dataset is None,
             code=code,
             admission=admission,
-            workflow=workflow,
+            workflow=workflows.current(owner, "tr", current.attempt, ports),
+            strays=workflows.strays(owner, "tr", current.attempt, ports),
             runtime=replace(
                 runtime_of(ports.settings),
                 timeout=admission.timeout,

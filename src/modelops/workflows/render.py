@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from modelops.api.kinds import WORKFLOW
-from modelops.api.labels import ATTEMPT, INPUTS_HASH, MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
+from modelops.api.labels import ATTEMPT, INPUTS_HASH, MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME, RESULT
 from modelops.api.secrets import GIT_LOGIN, REGISTRY_LOGIN, from_secret
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
 
@@ -183,6 +183,8 @@ def _workflow(
             "namespace": owner.namespace,
             "labels": labels,
             "annotations": {INPUTS_HASH: inputs_hash},
+            # Whoever deletes it, its result is read first.
+            "finalizers": [RESULT],
             "ownerReferences": [
                 {
                     "apiVersion": owner.api_version,

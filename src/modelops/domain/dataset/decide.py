@@ -12,10 +12,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from modelops.api.kinds import WORKFLOW
-from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.v1alpha1.common import API_VERSION, Condition
 from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus
 from modelops.domain import attempts, status
-from modelops.domain.plan import ConditionSpec, CreateObject, DeleteObject, EventSpec, Plan
+from modelops.domain.plan import ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, prepare_workflow
 
@@ -48,6 +48,8 @@ class Observed:
     """Why there is no source."""
     workflow: Mapping[str, Any] | None
     """The Workflow of the attempt in status."""
+    strays: tuple[Mapping[str, Any], ...]
+    """Its other Workflows: of attempts that were given up."""
     runtime: Runtime
     command: str | None
     """Id of an unhandled `retry` command."""
@@ -58,6 +60,10 @@ class Observed:
 
 def decide_dataset(seen: Observed) -> Plan:
     """Return the plan for a Dataset."""
+    return attempts.tidied(_decide(seen), seen.strays)
+
+
+def _decide(seen: Observed) -> Plan:
     if seen.source is None:
         return Plan(
             seen.status,
@@ -78,7 +84,7 @@ def decide_dataset(seen: Observed) -> Plan:
     if seen.command is not None:
         return _start(seen, seen.source.blob, inputs, "Command", counter=_counter(seen, inputs) + 1)
     if seen.status.revision is not None and _pinned(seen, attempt):
-        return Plan(seen.status, _good(seen.status.revision, seen.status))
+        return Plan(seen.status, _good(seen.status.revision, seen.status), attempts.let_go(seen.workflow))
     return _follow(seen, seen.source.blob, attempt)
 
 
@@ -87,13 +93,16 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
     new = seen.status.model_copy(update={"workflow": progress.ref or seen.status.workflow})
     match progress.phase:
         case "Missing":
+            if _on_record(seen):
+                return Plan(seen.status, tuple(_same(condition) for condition in seen.status.conditions))
             if seen.status.workflow is None or not seen.status.workflow.uid:
-                workflow = _render(seen, blob, attempt)
-                return Plan(new, _working(seen, "starting"), (CreateObject(WORKFLOW, workflow),), requeue_after=_SOON)
+                actions = (*attempts.end(seen.workflow), CreateObject(WORKFLOW, _render(seen, blob, attempt)))
+                return Plan(new, _working(seen, "starting"), actions, requeue_after=_SOON)
             lost = _counter(seen, attempt.inputs_hash) + 1
             if lost >= _LOST_LIMIT:
                 message = f"the Workflow vanished {lost} times before it ended; see who deletes Workflows, then retry"
-                return Plan(new, (*status.stalled("WorkflowLost", message), _invalid("WorkflowLost", message)))
+                conditions = (*status.stalled("WorkflowLost", message), _invalid("WorkflowLost", message))
+                return Plan(new, conditions, attempts.let_go(seen.workflow))
             return _start(seen, blob, attempt.inputs_hash, "WorkflowLost", counter=lost)
         case "Foreign":
             return Plan(new, status.stalled("WorkflowNameTaken", progress.message + "; delete it"))
@@ -110,6 +119,7 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
             return Plan(
                 new,
                 (*status.stalled("PreparationFailed", message), _invalid("PreparationFailed", message)),
+                attempts.let_go(seen.workflow) if _on_record(seen) else (),
                 events=_once(seen, EventSpec("PreparationFailed", message, "Warning")),
             )
         case "Succeeded":
@@ -119,12 +129,13 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
 def _pin(seen: Observed, new: DatasetStatus, text: str | None) -> Plan:
     result = attempts.parse_result(text)
     if isinstance(result, str):
-        return Plan(new, (*status.stalled("BadResult", result), _invalid("BadResult", result)))
+        return _unreadable(seen, new, result)
     try:
         revision = DatasetRevision.model_validate(result)
     except ValidationError as error:
-        message = f"the Workflow's result lacks {error.errors()[0]['loc']}; is the trainer image too old?"
-        return Plan(new, status.stalled("BadResult", message))
+        return _unreadable(
+            seen, new, f"the Workflow's result lacks {error.errors()[0]['loc']}; is the trainer image too old?"
+        )
     report = result.get("report")
     pinned = new.model_copy(
         update={
@@ -139,20 +150,23 @@ def _pin(seen: Observed, new: DatasetStatus, text: str | None) -> Plan:
     return Plan(pinned, _good(revision, pinned), events=_once(seen, event))
 
 
+def _unreadable(seen: Observed, new: DatasetStatus, message: str) -> Plan:
+    """A Workflow whose result cannot be read is as good as failed: the revision before it is not this attempt's."""
+    assert new.workflow is not None
+    conditions = (*status.stalled("BadResult", message), _invalid("BadResult", message))
+    failed = new.model_copy(update={"workflow": new.workflow.model_copy(update={"phase": "Error"})})
+    return Plan(failed, conditions, attempts.let_go(seen.workflow) if _on_record(seen) else ())
+
+
 def _start(seen: Observed, blob: str, inputs: str, trigger: str, *, counter: int) -> Plan:
     attempt = attempts.new_attempt(seen.owner.uid, inputs, trigger, counter=counter, now=seen.now)
     update: dict[str, Any] = {"attempt": attempt, "workflow": None}
     if seen.command is not None:
         update["last_handled_command"] = seen.command
     new = seen.status.model_copy(update=update)
-    actions: list[Any] = []
-    old = seen.workflow
-    if old is not None and not _ended(old):
-        meta = old["metadata"]
-        actions.append(DeleteObject(WORKFLOW, meta["namespace"], meta["name"], meta.get("uid")))
-    actions.append(CreateObject(WORKFLOW, _render(seen, blob, attempt)))
+    actions = (*attempts.end(seen.workflow), CreateObject(WORKFLOW, _render(seen, blob, attempt)))
     message = f"attempt {attempt.id}: {trigger}"
-    return Plan(new, _working(seen, message), tuple(actions), status_first=True, requeue_after=_SOON)
+    return Plan(new, _working(seen, message), actions, status_first=True, requeue_after=_SOON)
 
 
 def _render(seen: Observed, blob: str, attempt: Attempt) -> dict[str, Any]:
@@ -198,8 +212,13 @@ def _pinned(seen: Observed, attempt: Attempt) -> bool:
     return workflow is not None and workflow.phase == "Succeeded" and workflow.name.endswith(attempt.id)
 
 
-def _ended(workflow: Mapping[str, Any]) -> bool:
-    return (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error")
+def _on_record(seen: Observed) -> bool:
+    """Return whether the status tells already how this attempt's Workflow ended, but not with a revision."""
+    return seen.status.workflow is not None and seen.status.workflow.phase in ("Failed", "Error")
+
+
+def _same(condition: Condition) -> ConditionSpec:
+    return ConditionSpec(condition.type, condition.status, condition.reason, condition.message)
 
 
 def _good(revision: DatasetRevision, new: DatasetStatus) -> tuple[ConditionSpec, ...]:
@@ -215,7 +234,7 @@ def _working(seen: Observed, message: str, reason: str = "Preparing") -> tuple[C
 def _kept_ready(seen: Observed, reason: str, message: str) -> tuple[ConditionSpec, ...]:
     """An object that is being brought up to date is not Ready; its old revision stays in status for readers."""
     validated = [c for c in seen.status.conditions if c.type == "Validated"]
-    kept = tuple(ConditionSpec(c.type, c.status, c.reason, c.message) for c in validated)
+    kept = tuple(_same(condition) for condition in validated)
     return (status.not_ready(reason, message), *kept)
 
 

@@ -24,7 +24,7 @@ from modelops.api.v1alpha1.trainingrun import (
     TrainingRunStatus,
 )
 from modelops.domain import attempts, status
-from modelops.domain.plan import Action, ConditionSpec, CreateObject, DeleteObject, EventSpec, Plan
+from modelops.domain.plan import Action, ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.training.admit import Admission
 from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, training_workflow
@@ -72,6 +72,8 @@ class Observed:
     admission: Admission
     workflow: Mapping[str, Any] | None
     """The Workflow of the attempt in status."""
+    strays: tuple[Mapping[str, Any], ...]
+    """Its other Workflows: of attempts that were given up."""
     runtime: Runtime
     commit: str
     """Commit that delivered the manifest; empty if it was applied by hand."""
@@ -83,6 +85,10 @@ class Observed:
 
 def decide_training(seen: Observed) -> Plan:
     """Return the plan for a TrainingRun."""
+    return attempts.tidied(_decide(seen), seen.strays)
+
+
+def _decide(seen: Observed) -> Plan:
     if seen.data is None:
         if _running(seen) and seen.gone:
             return _stop(seen, "DependencyNotReady", seen.waiting)
@@ -106,7 +112,7 @@ def decide_training(seen: Observed) -> Plan:
     if seen.command is not None:
         return _start(seen, seen.data, inputs, "Command", counter=_counter(seen, inputs) + 1)
     if record := _record_of(seen, attempt):
-        return Plan(seen.status, _settled(seen, record, seen.status))
+        return Plan(seen.status, _settled(seen, record, seen.status), attempts.let_go(seen.workflow))
     return _follow(seen, seen.data, attempt)
 
 
@@ -117,7 +123,8 @@ def _follow(seen: Observed, data: Data, attempt: Attempt) -> Plan:
         case "Missing":
             if seen.status.workflow is None or not seen.status.workflow.uid:
                 create = CreateObject(WORKFLOW, _render(seen, data, attempt))
-                return Plan(new, _working(seen, "starting"), (create,), requeue_after=_SOON)
+                actions = (*attempts.end(seen.workflow), create)
+                return Plan(new, _working(seen, "starting"), actions, requeue_after=_SOON)
             lost = _counter(seen, attempt.inputs_hash) + 1
             if lost >= _LOST_LIMIT:
                 message = f"the Workflow vanished {lost} times before it ended; see who deletes Workflows, then retry"
@@ -230,7 +237,7 @@ def _start(seen: Observed, data: Data, inputs: str, trigger: str, *, counter: in
     if _running(seen) and old is not None:
         update["history"] = (*seen.status.history, _superseded(seen, old))[-10:]
     new = seen.status.model_copy(update=update)
-    actions: tuple[Action, ...] = (*_ending(seen), CreateObject(WORKFLOW, _render(seen, data, attempt)))
+    actions: tuple[Action, ...] = (*attempts.end(seen.workflow), CreateObject(WORKFLOW, _render(seen, data, attempt)))
     message = f"attempt {attempt.id}: {trigger}"
     return Plan(new, _working(seen, message), actions, status_first=True, requeue_after=_SOON)
 
@@ -242,7 +249,7 @@ def _stop(seen: Observed, reason: str, message: str) -> Plan:
     history = (*seen.status.history, _superseded(seen, attempt))[-10:]
     new = seen.status.model_copy(update={"attempt": None, "workflow": None, "history": history})
     conditions = (status.not_ready(reason, message), status.reconciling(reason, message))
-    return Plan(new, conditions, _ending(seen), requeue_after=timedelta(seconds=30))
+    return Plan(new, conditions, attempts.end(seen.workflow), requeue_after=timedelta(seconds=30))
 
 
 def _reuse(seen: Observed, known: AttemptRecord, inputs: str) -> Plan:
@@ -258,14 +265,7 @@ def _reuse(seen: Observed, known: AttemptRecord, inputs: str) -> Plan:
         }
     )
     event = EventSpec("Registered", f"same inputs as before: version {known.model_version} is used again")
-    return Plan(new, _settled(seen, record, new), _ending(seen), events=(event,))
-
-
-def _ending(seen: Observed) -> tuple[Action, ...]:
-    if seen.workflow is None or _ended(seen.workflow):
-        return ()
-    meta = seen.workflow["metadata"]
-    return (DeleteObject(WORKFLOW, meta["namespace"], meta["name"], meta.get("uid")),)
+    return Plan(new, _settled(seen, record, new), attempts.end(seen.workflow), events=(event,))
 
 
 def _superseded(seen: Observed, attempt: Attempt) -> AttemptRecord:
@@ -351,10 +351,6 @@ def _record_of(seen: Observed, attempt: Attempt) -> AttemptRecord | None:
 def _running(seen: Observed) -> bool:
     attempt = seen.status.attempt
     return attempt is not None and _record_of(seen, attempt) is None
-
-
-def _ended(workflow: Mapping[str, Any]) -> bool:
-    return (workflow.get("status") or {}).get("phase") in ("Succeeded", "Failed", "Error")
 
 
 def _same_data(seen: Observed, data: Data) -> bool:
