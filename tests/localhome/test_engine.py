@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from modelops.adapters.finalizers import take_off
 from modelops.api.kinds import CONFIGMAP, SECRET, WORKFLOW
 from modelops.api.v1alpha1.dataset import Attempt
 from modelops.domain import attempts
@@ -69,7 +70,10 @@ class Bench:
         return self.client.get(WORKFLOW, self.namespace, "w") or {}
 
     def delete(self) -> None:
+        """Delete it, and let go of it as the operator does."""
         self.client.delete(WORKFLOW, self.namespace, "w")
+        if held := self.get():
+            take_off(self.client, WORKFLOW, held)
 
     def phase(self) -> str:
         return str((self.get().get("status") or {}).get("phase", ""))
