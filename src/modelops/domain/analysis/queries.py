@@ -139,7 +139,9 @@ class EnvoyFigures:
     def _grown(self, name: str, window: timedelta, *more: str) -> str:
         series = f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}"
         w = window_text(window)
-        return f"sum((({series} - ({series} offset {w})) unless (resets({series}[{w}]) > 0)) or {series})"
+        # A reset between the last scrape before the window and the first one in it is in no range; it shows as a loss.
+        grown = f"(({series} - ({series} offset {w})) >= 0)"
+        return f"sum(({grown} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
 def figures_of(flavour: str, subject: Subject) -> EnvoyFigures:
