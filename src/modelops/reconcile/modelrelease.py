@@ -28,7 +28,7 @@ from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
 from modelops.domain.release.decide import decide_release
-from modelops.domain.release.looks import due, interval_of, window_start
+from modelops.domain.release.looks import counts_from, due, interval_of, window_start
 from modelops.domain.release.objects import Gateway, is_ready
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import Registered, ServingDefaults, candidate, child_name, revision_of
@@ -110,7 +110,8 @@ class ModelReleaseReconciler:
         def read(metric: Metric) -> Reading:
             interval = interval_of(metric, spec.analysis)
             step = max(now - start, interval)
-            return read_metric(metric, canary, ports, stable=stable, interval=interval, step=step, now=now)
+            since = counts_from(status, spec.analysis, metric)
+            return read_metric(metric, canary, ports, stable=stable, interval=interval, step=step, now=now, since=since)
 
         asked = {metric.name: self._asking.submit(read, metric) for metric in metrics}
         wait(asked.values(), self._deadline)

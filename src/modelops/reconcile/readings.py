@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Metric
-from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, figures_of, fill
-from modelops.domain.analysis.verdicts import Reading, min_samples
+from modelops.domain.analysis.queries import SHORTEST_WINDOW, EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_sequential, min_samples
 from modelops.errors import ModelopsError
 from modelops.reconcile.bundle import Ports
 
@@ -23,6 +23,7 @@ def read_metric(
     interval: timedelta,
     step: timedelta,
     now: datetime,
+    since: datetime | None = None,
 ) -> Reading:
     """Return what Prometheus says of one metric.
 
@@ -34,11 +35,17 @@ def read_metric(
         interval: the window of a look.
         step: the time since figures count for this weight; the window when the interval holds too few samples.
         now: the time of the answer.
+        since: from when on a test sequential counts; by default one interval ago.
     """
-    reading = _read(metric, subject, ports, interval, step, now)
     if metric.compare_to is None or stable is None:
+        return _read(metric, subject, ports, interval, step, now)
+    if not is_sequential(metric):
+        reading = _read(metric, subject, ports, interval, step, now)
+        return replace(reading, stable=_read(metric, stable, ports, interval, step, now))
+    reading = _read(metric, subject, ports, interval, step, now) if has_bounds(metric) else Reading()
+    if reading.error is not None:
         return reading
-    return replace(reading, stable=_read(metric, stable, ports, interval, step, now))
+    return _counted(reading, metric, (subject, stable), ports, since or now - interval, now)
 
 
 def _read(
@@ -46,17 +53,21 @@ def _read(
 ) -> Reading:
     query = ""
     try:
-        if metric.prometheus is not None:
+        if metric.prometheus is not None and metric.prometheus.query is not None:
             query = fill(metric.prometheus.query, subject, interval)
             samples = None
             if metric.prometheus.samples_query is not None:
                 samples = _number(ports, fill(metric.prometheus.samples_query, subject, interval), now)
             return Reading(query, _values(ports, query, now), samples)
+        if metric.prometheus is not None:
+            query, count = _counters(metric, subject, ports, interval, now)
+            events, samples = _count(ports, query, now), _count(ports, count, now)
+            return Reading(query, (events / samples,) if samples else (), samples)
         figures = figures_of(ports.settings.gateway_figures, subject)
-        count = figures.slow_samples if metric.builtin == "slow-share" else figures.samples
-        window, samples = interval, _number(ports, count(interval), now)
+        count_of = figures.slow_samples if metric.builtin == "slow-share" else figures.samples
+        window, samples = interval, _number(ports, count_of(interval), now)
         if samples < min_samples(metric) and step > interval:
-            window, samples = step, _number(ports, count(step), now)
+            window, samples = step, _number(ports, count_of(step), now)
         query = _builtin(metric, figures, window, ports, now)
         return Reading(query, _values(ports, query, now), samples)
     except ModelopsError as error:
@@ -65,19 +76,77 @@ def _read(
         return Reading(query, error=str(error))
 
 
+def _counted(
+    reading: Reading,
+    metric: Metric,
+    subjects: tuple[Subject, Subject],
+    ports: Ports,
+    since: datetime,
+    now: datetime,
+) -> Reading:
+    """Return the reading with what canary and stable counted since the last look that counted."""
+    query, sides = reading.query, []
+    if now - since < SHORTEST_WINDOW:
+        # A longer one would count again what was counted before.
+        return reading
+    try:
+        for subject in subjects:
+            events, samples = _counters(metric, subject, ports, now - since, now)
+            query = query or events
+            sides.append((_count(ports, events, now), _count(ports, samples, now)))
+    except ModelopsError as error:
+        return Reading(query, error=f"{'stable: ' if sides else ''}{error.message}")
+    except ValueError as error:
+        return Reading(query, error=f"{'stable: ' if sides else ''}{error}")
+    (events_seen, samples_seen), (stable_events, stable_samples) = sides
+    counts = Counts(since, now, events_seen, samples_seen, stable_events, stable_samples)
+    return replace(reading, query=query, counts=counts)
+
+
+def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta, now: datetime) -> tuple[str, str]:
+    """Return the queries for how many samples were bad in the window, and how many there were."""
+    own = metric.prometheus
+    if own is not None:
+        return fill(own.events_query or "", subject, window), fill(own.samples_query or "", subject, window)
+    figures = figures_of(ports.settings.gateway_figures, subject)
+    if metric.builtin == "success-rate":
+        return figures.failures(window), figures.samples(window)
+    if metric.builtin == "client-error-share":
+        return figures.client_errors(window), figures.samples(window)
+    return figures.slow(window, _bucket(metric, figures, ports, now)), figures.slow_samples(window)
+
+
 def _builtin(metric: Metric, figures: EnvoyFigures, window: timedelta, ports: Ports, now: datetime) -> str:
     if metric.builtin == "success-rate":
         return figures.success_rate(window)
     if metric.builtin == "client-error-share":
         return figures.client_error_share(window)
+    return figures.slow_share(window, _bucket(metric, figures, ports, now))
+
+
+def _bucket(metric: Metric, figures: EnvoyFigures, ports: Ports, now: datetime) -> str | None:
     bounds = tuple(
         series.labels["le"] for series in ports.metrics.query(figures.buckets(), now) if series.labels.get("le")
     )
-    return figures.slow_share(window, bucket_for(metric.slo or 0.0, bounds))
+    return bucket_for(metric.slo or 0.0, bounds)
 
 
 def _values(ports: Ports, query: str, now: datetime) -> tuple[float, ...]:
     return tuple(series.value for series in ports.metrics.query(query, now))
+
+
+def _count(ports: Ports, query: str, now: datetime) -> float:
+    """Return the one number a query answers, where no series are 0.
+
+    Raises:
+        ValueError: the answer is no count; it must not look like no failures.
+    """
+    values = _values(ports, query, now)
+    if len(values) > 1:
+        raise ValueError(f"{len(values)} series of a count; add them up in the query")
+    if values and not math.isfinite(values[0]):
+        raise ValueError(f"a count is {values[0]:g}")
+    return values[0] if values else 0.0
 
 
 def _number(ports: Ports, query: str, now: datetime) -> float:

@@ -12,6 +12,8 @@ from tests.unit.analysis.playing import QUERY, RANGE, SUCCESS
 from tests.unit.release.world import World
 
 COMPARED = {**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}
+SEQUENTIAL = {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "test": "sequential"}}}
+COUNTED = {"prometheus": {"eventsQuery": "failed[{{ .window }}]", "samplesQuery": "all[{{ .window }}]"}}
 AT_100 = [{"setWeight": 100}, {"analyze": {"duration": "1m"}}]
 
 
@@ -57,6 +59,23 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         pytest.param({**RANGE, "noDataPolicy": "Pass"}, "noDataPolicy", id="no policy makes a Pass"),
         pytest.param({**SUCCESS, "prometheus": {"query": "{{ .revison }}"}}, "known fields are", id="unknown field"),
         pytest.param({**RANGE, "interval": "1ms"}, "interval", id="too often"),
+        pytest.param({**QUERY, **SEQUENTIAL}, "sequential is for shares: a builtin, or", id="evidence of a value"),
+        pytest.param(
+            {**SEQUENTIAL, "prometheus": {**QUERY["prometheus"], "eventsQuery": "e", "samplesQuery": "s"}},
+            "exactly one of query and eventsQuery",
+            id="a value and events",
+        ),
+        pytest.param({**SEQUENTIAL, "prometheus": {"samplesQuery": "s"}}, "one of query and eventsQuery", id="neither"),
+        pytest.param({**SEQUENTIAL, "prometheus": {"eventsQuery": "e"}}, "needs samplesQuery", id="events of what"),
+        pytest.param({**COUNTED, **SEQUENTIAL, "aggregate": "sum"}, "with a query", id="aggregate of counts"),
+        pytest.param(
+            {**COUNTED, "compareTo": {"stable": {"maxRelativeIncrease": 0, "test": "t"}}}, "test", id="unknown test"
+        ),
+        pytest.param(
+            {**SEQUENTIAL, "prometheus": {"eventsQuery": "{{ .revison }}", "samplesQuery": "s"}},
+            "eventsQuery: the query has",
+            id="unknown field of events",
+        ),
     ],
 )
 def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: str) -> None:
@@ -73,12 +92,22 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
         pytest.param({**RANGE, "count": 3, "failureLimit": -1, "consecutiveSuccessLimit": 3}, id="no failure limit"),
         pytest.param({**QUERY, "thresholdRange": {"min": 1, "max": 1}}, id="exactly one value"),
         pytest.param(COMPARED, id="compared only"),
+        pytest.param({"builtin": "success-rate", **SEQUENTIAL}, id="evidence of a builtin"),
+        pytest.param({**COUNTED, **SEQUENTIAL, "minSamples": 500}, id="evidence of own counts"),
+        pytest.param({**COUNTED, "thresholdRange": {"max": 0.1}}, id="own counts and a bound"),
         pytest.param({**RANGE, "dryRun": True, "initialDelay": "5m", "errorPolicy": "Fail"}, id="everything else"),
     ],
 )
 def test_what_makes_sense_is_accepted(tmp_path: Path, metric: dict[str, Any]) -> None:
     """No rule is stricter than its reason."""
     assert refused(tmp_path, metric) == ""
+
+
+@pytest.mark.parametrize(("budget", "accepted"), [(0, False), (1e-6, True), (0.2, True), (0.5, False)])
+def test_budget_of_false_alarms_has_bounds(tmp_path: Path, budget: float, accepted: bool) -> None:
+    """None at all would never alarm; half of all good releases is no test."""
+    said = refused(tmp_path, {"builtin": "success-rate", **SEQUENTIAL}, falseAlarmBudget=budget)
+    assert ("falseAlarmBudget" in said) != accepted
 
 
 def test_comparison_at_full_weight_is_refused(tmp_path: Path) -> None:

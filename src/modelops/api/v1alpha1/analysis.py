@@ -37,7 +37,17 @@ class ThresholdRange(Model):
 class PrometheusQuery(Model):
     """Your own query; `{{ .revision }}`, `{{ .release }}`, `{{ .namespace }}`, `{{ .window }}` are filled in."""
 
-    query: Query
+    model_config = {
+        "json_schema_extra": rules(
+            rule("has(self.query) != has(self.eventsQuery)", "set exactly one of query and eventsQuery"),
+            rule("!has(self.eventsQuery) || has(self.samplesQuery)", "eventsQuery needs samplesQuery"),
+        )
+    }
+
+    query: Query | None = None
+    """The value."""
+    events_query: Query | None = None
+    """How many of the samples were bad, such as failed: the value is their share, 0–1. No series are 0."""
     samples_query: Query | None = None
     """How many samples stand behind the value; held against minSamples."""
 
@@ -58,6 +68,9 @@ class StableComparison(Model):
     """0.1 allows a tenth more than stable's value. Over a stable value of 0 it says nothing."""
     max_absolute_increase: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """In the metric's own unit. With maxRelativeIncrease both must hold; over a stable value of 0 this one alone."""
+    test: Literal["threshold", "sequential"] = "threshold"
+    """threshold compares the two values of one look. sequential gathers evidence over all looks at the revision, for
+    shares: a builtin, or eventsQuery with samplesQuery."""
 
 
 class CompareTo(Model):
@@ -89,7 +102,16 @@ class Metric(Model):
                 "!has(self.prometheus) || has(self.prometheus.samplesQuery) || !has(self.minSamples)",
                 "minSamples of a prometheus metric needs samplesQuery",
             ),
-            rule("!has(self.aggregate) || has(self.prometheus)", "aggregate is for a prometheus metric"),
+            rule(
+                "!has(self.aggregate) || (has(self.prometheus) && has(self.prometheus.query))",
+                "aggregate is for a prometheus metric with a query",
+            ),
+            rule(
+                "!has(self.compareTo) || !has(self.compareTo.stable.test) || "
+                "self.compareTo.stable.test != 'sequential' || has(self.builtin) || "
+                "has(self.prometheus.eventsQuery)",
+                "test sequential is for shares: a builtin, or prometheus with eventsQuery and samplesQuery",
+            ),
             rule(
                 f"!has(self.failureLimit) || self.failureLimit >= 0 || {_IN_A_ROW} > 0",
                 "failureLimit -1 needs consecutiveSuccessLimit, or nothing could ever fail",
@@ -146,7 +168,8 @@ class Metric(Model):
     dry_run: bool = False
     """Measured and shown; decides nothing."""
     min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
-    """Fewer samples are NoData. By default 20 for a builtin."""
+    """Fewer samples are NoData. By default 20 for a builtin and for eventsQuery. With test sequential the samples of
+    all looks at one weight count, and stable needs as many."""
     no_data_policy: Policy | None = None
     """By default the analysis', as the next two."""
     no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
@@ -170,6 +193,9 @@ class Analysis(Model):
     no_data_policy: Policy = "Hold"
     no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(hours=1)
     """How long NoData may last in one step under Hold before the release pauses for a human."""
+    false_alarm_budget: Annotated[float, Field(ge=0.000001, le=0.2)] = 0.01
+    """The probability that one release is stopped by a test sequential although its canary is no worse than allowed,
+    whatever number of looks and of metrics; divided over the deciding ones, and the check of the split."""
     error_policy: Policy = "Hold"
     """What more Errors in a row than consecutiveErrorLimit do; Hold goes on asking, ever less often."""
 
@@ -184,6 +210,34 @@ class Measurement(StatusModel):
     stable: float | None = None
     """Stable's value, for a comparison with it."""
     message: Annotated[str, Field(max_length=512)] = ""
+
+
+class EvidenceStatus(StatusModel):
+    """What the looks so far add up to; see docs/analysis.md."""
+
+    ticks: int = 0
+    """Looks that counted."""
+    worse: Annotated[tuple[float, ...], Field(max_length=10)] = ()
+    """The capital of the bets on an increase beyond what is allowed."""
+    better: Annotated[tuple[float, ...], Field(max_length=4)] = ()
+    """The capital of the bets on the contrary."""
+    spread: Annotated[tuple[float, ...], Field(max_length=4)] = ()
+    """Running sums for the dispersion: recent events of both sides, squared surprises, their number."""
+
+
+class ComparisonStatus(StatusModel):
+    """Canary against stable by test sequential."""
+
+    counted_until: AwareDatetime | None = None
+    """What happened until then has been counted, and is not counted again."""
+    samples: float = 0
+    """Of the canary at the current weight, as the next three."""
+    events: float = 0
+    stable_samples: float = 0
+    stable_events: float = 0
+    evidence: EvidenceStatus = EvidenceStatus()
+    split: EvidenceStatus | None = None
+    """Whether the traffic is split as weighted."""
 
 
 class MetricStatus(StatusModel):
@@ -209,4 +263,6 @@ class MetricStatus(StatusModel):
     """When it was asked last at the current weight; its next look is one interval later, after an Error sooner."""
     no_data_since: AwareDatetime | None = None
     error_since: AwareDatetime | None = None
+    comparison: ComparisonStatus | None = None
+    """Of test sequential."""
     measurements: Annotated[tuple[Measurement, ...], Field(max_length=10)] = ()

@@ -16,6 +16,7 @@ from modelops.errors import Stalled
 _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _VALUE: Final = re.compile(r"^[A-Za-z0-9_.-]{1,253}$")
 _FIGURES: Final = frozenset({"envoy"})
+SHORTEST_WINDOW: Final = timedelta(seconds=1)
 _LONGEST_READING: Final = timedelta(seconds=30)
 """Between the readings of a gauge; above the usual scrape intervals."""
 
@@ -36,7 +37,7 @@ class Subject:
 
 def window_text(window: timedelta) -> str:
     """Return a PromQL duration of whole milliseconds, at least one second."""
-    return f"{max(1000, round(window.total_seconds() * 1000))}ms"
+    return f"{round(max(SHORTEST_WINDOW, window).total_seconds() * 1000)}ms"
 
 
 def fill(template: str, subject: Subject, window: timedelta) -> str:
@@ -90,8 +91,17 @@ class EnvoyFigures:
 
     def client_error_share(self, window: timedelta) -> str:
         """Return the query for the share of requests that were answered with a 4xx, 0-1."""
+        return f"{self.client_errors(window)} / {self.samples(window)}"
+
+    def failures(self, window: timedelta) -> str:
+        """Return the query for how many requests were not answered, or with a 5xx."""
+        good = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
+        return f"clamp_min({self.samples(window)} - ({good} or vector(0)), 0)"
+
+    def client_errors(self, window: timedelta) -> str:
+        """Return the query for how many requests were answered with a 4xx."""
         refused = self._grown("upstream_rq_xx", window, 'envoy_response_code_class="4"')
-        return f"({refused} or vector(0)) / {self.samples(window)}"
+        return f"({refused} or vector(0))"
 
     def slow_samples(self, window: timedelta) -> str:
         """Return the query for how many requests are known to be slow or fast.
@@ -110,11 +120,17 @@ class EnvoyFigures:
             window: how far back.
             bucket: `le` of the bucket; None when the histogram has no series, so nothing was ever answered.
         """
-        fast = "vector(0)"
-        if bucket is not None:
-            grown = self._grown("upstream_rq_time_bucket", window, f'le="{bucket}"')
-            fast = f"({grown} or vector(0))"
-        return f"clamp_min(1 - {fast} / {self.slow_samples(window)}, 0)"
+        return f"clamp_min(1 - {self._fast(window, bucket)} / {self.slow_samples(window)}, 0)"
+
+    def slow(self, window: timedelta, bucket: str | None) -> str:
+        """Return the query for how many requests took longer than a bucket, or never ended; arguments: slow_share."""
+        return f"clamp_min({self.slow_samples(window)} - {self._fast(window, bucket)}, 0)"
+
+    def _fast(self, window: timedelta, bucket: str | None) -> str:
+        if bucket is None:
+            return "vector(0)"
+        grown = self._grown("upstream_rq_time_bucket", window, f'le="{bucket}"')
+        return f"({grown} or vector(0))"
 
     def _abandoned(self, window: timedelta) -> str:
         """Return the query for requests that were started but neither completed nor are still in flight.

@@ -6,6 +6,7 @@ Called by release.measure. It must never make a Pass of an answer that is missin
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from modelops.api.v1alpha1.analysis import Metric, StableComparison, Verdict
@@ -22,6 +23,19 @@ _SEVERITY: Final[Sequence[Verdict]] = ("Pass", "NoData", "Error", "Fail")
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What canary and stable counted in the same time, by differences of their counters."""
+
+    since: datetime
+    until: datetime
+    events: float
+    """Of the canary's samples, so many were bad."""
+    samples: float
+    stable_events: float
+    stable_samples: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What came back for one metric."""
 
@@ -35,6 +49,8 @@ class Reading:
     """Why the question could not be asked or answered."""
     stable: "Reading | None" = None
     """The same question about stable's revision; None when it was not asked."""
+    counts: Counts | None = None
+    """For test sequential; None when nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +66,8 @@ class Judgement:
     """What it was compared with."""
     inconclusive: bool = False
     """NoData although there was data: neither the success nor the failure condition holds."""
+    undecided: bool = False
+    """NoData although there were samples: evidence half way to an alarm, or traffic that is not split as weighted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +78,25 @@ class Judge:
     success: Callable[[Sequence[float]], bool] | None
     failure: Callable[[Sequence[float]], bool] | None
 
-    def judge(self, reading: Reading) -> Judgement:
-        """Return the verdict of one reading."""
+    def judge(self, reading: Reading, evidence: Judgement | None = None) -> Judgement:
+        """Return the verdict of one reading.
+
+        Args:
+            reading: of one look.
+            evidence: what test sequential says of all looks; it needs no reading, if there are no fixed bounds.
+        """
+        if evidence is not None and reading.error is None and not has_bounds(self.metric):
+            return evidence
         found = _answer(self.metric, reading)
         if found.value is None:
-            return found
+            return found if evidence is None or reading.error is not None else _worse(found, evidence)
         judged = self._against_bounds(found.value, found.samples)
+        if evidence is not None:
+            return _worse(judged, evidence)
         if self.metric.compare_to is None:
             return judged
         compared = _against_stable(self.metric, self.metric.compare_to.stable, found, reading.stable)
-        if not _has_bounds(self.metric):
-            return compared
-        worse = max((judged, compared), key=lambda one: _SEVERITY.index(one.verdict))
-        words = f"{judged.message}; {compared.message}" if judged.verdict == compared.verdict else worse.message
-        return replace(worse, stable=compared.stable, message=words)
+        return _worse(judged, compared) if has_bounds(self.metric) else compared
 
     def _against_bounds(self, value: float, samples: float | None) -> Judgement:
         words = f"{value:.6g} against {_own_bound(self.metric)}"
@@ -108,16 +131,22 @@ def judge_of(metric: Metric) -> Judge:
     )
 
 
+def is_sequential(metric: Metric) -> bool:
+    """Return whether a metric gathers evidence over all looks."""
+    return metric.compare_to is not None and metric.compare_to.stable.test == "sequential"
+
+
 def min_samples(metric: Metric) -> int:
     """Return how many samples make an answer conclusive; 0 when nothing counts them."""
     if metric.min_samples is not None:
         return metric.min_samples
-    return _DEFAULT_MIN_SAMPLES if metric.builtin else 0
+    shares = metric.builtin or (metric.prometheus is not None and metric.prometheus.events_query)
+    return _DEFAULT_MIN_SAMPLES if shares else 0
 
 
 def bound(metric: Metric) -> str:
     """Return the condition in words."""
-    parts = [_own_bound(metric)] if _has_bounds(metric) else []
+    parts = [_own_bound(metric)] if has_bounds(metric) else []
     if metric.compare_to is not None:
         what, stable = "", metric.compare_to.stable
         if metric.builtin == "success-rate":
@@ -126,11 +155,19 @@ def bound(metric: Metric) -> str:
             parts.append(f"{what}≤ {1 + stable.max_relative_increase:g} × stable's")
         if stable.max_absolute_increase is not None:
             parts.append(f"{what}≤ stable's + {stable.max_absolute_increase:g}")
-    return " and ".join(parts)
+    return " and ".join(parts) + (", by all looks together" if is_sequential(metric) else "")
 
 
-def _has_bounds(metric: Metric) -> bool:
+def has_bounds(metric: Metric) -> bool:
+    """Return whether a value is held against bounds of its own, whatever stable's is."""
     return bool(metric.threshold_range or metric.success_condition or metric.failure_condition)
+
+
+def _worse(judged: Judgement, compared: Judgement) -> Judgement:
+    """Return the worse of two verdicts, of which the second knows stable's value."""
+    worse = max((judged, compared), key=lambda one: _SEVERITY.index(one.verdict))
+    words = f"{judged.message}; {compared.message}" if judged.verdict == compared.verdict else worse.message
+    return replace(worse, stable=compared.stable, message=words)
 
 
 def _own_bound(metric: Metric) -> str:

@@ -23,7 +23,7 @@ from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
-from modelops.domain.release.summary import summarise
+from modelops.domain.release.summary import pause_reason, summarise
 
 _IDLE: Final = timedelta(minutes=1)
 _ASK_AGAIN: Final = timedelta(seconds=10)
@@ -129,7 +129,7 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
     if status.stable is None:
         return _initial(seen, turn)
     if hold and status.paused_reason is None:
-        turn = turn.with_status(paused_reason=hold[:128]).saying("Paused", hold, warning=True)
+        turn = turn.with_status(paused_reason=hold[:128]).saying(pause_reason(hold), hold, warning=True)
     if turn.status.paused_reason is not None:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
     return _step(seen, turn, waiting)

@@ -20,6 +20,13 @@ def window_start(status: ModelReleaseStatus, analysis: Analysis) -> datetime | N
     return status.weight_verified_at + analysis.warm_up
 
 
+def counts_from(status: ModelReleaseStatus, analysis: Analysis, metric: Metric) -> datetime | None:
+    """Return from when on a test sequential counts at its next look: where the last one at this weight ended."""
+    found = next((one.comparison for one in status.analysis if one.name == metric.name), None)
+    counted_until = None if found is None else found.counted_until
+    return counted_until or window_start(status, analysis)
+
+
 def interval_of(metric: Metric, analysis: Analysis) -> timedelta:
     """Return the time from one look at a metric to the next."""
     return metric.interval or analysis.interval

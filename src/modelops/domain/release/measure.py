@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import Analysis, Measurement, Metric, MetricStatus, Outcome
+from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, Measurement, Metric, MetricStatus, Outcome
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
-from modelops.domain.analysis.verdicts import Judgement, Reading, bound, judge_of
+from modelops.domain.analysis.sequential import alarm_level, compared, counted, mismatch, split_checked_by
+from modelops.domain.analysis.verdicts import Judgement, Reading, bound, is_sequential, judge_of
 from modelops.domain.release.fitting import fitted
 from modelops.domain.release.looks import is_complete
 
@@ -38,8 +39,38 @@ def tally(
     """Return every metric's figures with one more measurement of those that were read."""
     before = {metric.name: metric for metric in status.analysis}
     return fitted(
-        tuple(_measured(before.get(metric.name), metric, readings.get(metric.name), now) for metric in analysis.metrics)
+        tuple(
+            _measured(
+                before.get(metric.name) or MetricStatus(name=metric.name),
+                metric,
+                readings.get(metric.name),
+                status.weight,
+                analysis,
+                now,
+            )
+            for metric in analysis.metrics
+        )
     )
+
+
+def looked(
+    found: MetricStatus, spec: Metric, reading: Reading, weight: int, analysis: Analysis
+) -> tuple[Judgement, ComparisonStatus | None]:
+    """Return what one look comes to, and the comparison with stable that has taken it in.
+
+    Args:
+        found: the metric's figures before.
+        spec: the metric.
+        reading: what was answered.
+        weight: percent in force for the canary.
+        analysis: of the release.
+    """
+    judge = judge_of(spec)
+    if not is_sequential(spec):
+        return judge.judge(reading), None
+    checked = weight if spec.name == split_checked_by(analysis) else None
+    comparison = counted(found.comparison, spec, reading.counts, checked)
+    return judge.judge(reading, compared(spec, comparison, alarm_level(analysis))), comparison
 
 
 def weigh(metrics: tuple[MetricStatus, ...], analysis: Analysis, now: datetime) -> Tally:
@@ -76,7 +107,10 @@ def outcome_of(found: MetricStatus, spec: Metric) -> Outcome:
 
 
 def fresh_step(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
-    """Return the figures at the beginning of a new weight: nothing has passed at it, no data is missing yet."""
+    """Return the figures at the beginning of a new weight: nothing has passed at it, no data is missing yet.
+
+    Evidence stays: it is about the revision.
+    """
     fresh = {
         "step_passes": 0,
         "step_looks": 0,
@@ -85,16 +119,23 @@ def fresh_step(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
         "no_data_since": None,
         "error_since": None,
     }
-    return tuple(metric.model_copy(update=fresh) for metric in metrics)
+    return tuple(metric.model_copy(update=fresh | {"comparison": _begun_anew(metric.comparison)}) for metric in metrics)
 
 
 def another_chance(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
-    """Return the figures after a human's word: what paused the release may be tolerated anew; failures stay."""
+    """Return the figures after a human's word: what paused the release may be tolerated anew; failures stay.
+
+    Whether the traffic is split as weighted is watched anew, too.
+    """
     anew = {"inconclusive": 0, "consecutive_errors": 0, "no_data_since": None, "error_since": None}
     looks = {"step_looks": 0, "consecutive_passes": 0}
-    return tuple(
-        metric.model_copy(update=anew | looks if metric.outcome == "Inconclusive" else anew) for metric in metrics
-    )
+
+    def tolerated(metric: MetricStatus) -> MetricStatus:
+        comparison = metric.comparison and metric.comparison.model_copy(update={"split": None})
+        more = looks if metric.outcome == "Inconclusive" else {}
+        return metric.model_copy(update={**anew, **more, "comparison": comparison})
+
+    return tuple(tolerated(metric) for metric in metrics)
 
 
 def closed(metrics: tuple[MetricStatus, ...], *, promoted: bool) -> tuple[MetricStatus, ...]:
@@ -107,10 +148,18 @@ def closed(metrics: tuple[MetricStatus, ...], *, promoted: bool) -> tuple[Metric
     )
 
 
-def _measured(before: MetricStatus | None, spec: Metric, reading: Reading | None, now: datetime) -> MetricStatus:
-    found = before or MetricStatus(name=spec.name)
+def _begun_anew(comparison: ComparisonStatus | None) -> ComparisonStatus | None:
+    if comparison is None:
+        return None
+    return ComparisonStatus(evidence=comparison.evidence, split=comparison.split)
+
+
+def _measured(
+    found: MetricStatus, spec: Metric, reading: Reading | None, weight: int, analysis: Analysis, now: datetime
+) -> MetricStatus:
     if reading is not None:
-        found = _counted(found, judge_of(spec).judge(reading), reading, now)
+        judged, comparison = looked(found, spec, reading, weight, analysis)
+        found = _counted(found, judged, reading, now).model_copy(update={"comparison": comparison})
     return found.model_copy(update={"bound": bound(spec), "outcome": outcome_of(found, spec)})
 
 
@@ -158,7 +207,7 @@ def _why_failed(found: MetricStatus, spec: Metric, analysis: Analysis) -> str:
     outcome, (verdict, words) = outcome_of(found, spec), _last(found)
     if outcome == "Failed":
         return _failure(found, spec)
-    if verdict == "NoData" and found.no_data_since and _no_data_policy(spec, analysis) == "Fail":
+    if verdict == "NoData" and found.no_data_since and _no_data_policy(found, spec, analysis) == "Fail":
         return f"{found.name}: NoData: {words}"
     if outcome == "Error" and _error_policy(spec, analysis) == "Fail":
         return f"{found.name}: Error: {_errors(found)}{words}"
@@ -167,13 +216,15 @@ def _why_failed(found: MetricStatus, spec: Metric, analysis: Analysis) -> str:
 
 def _why_held(found: MetricStatus, spec: Metric, analysis: Analysis, now: datetime) -> str:
     outcome, (verdict, words) = outcome_of(found, spec), _last(found)
+    if unlike := mismatch(found.comparison, alarm_level(analysis)):
+        return unlike
     if outcome == "Inconclusive":
         return f"Inconclusive: {found.name}: {_undecided(found, spec)}"
     if outcome == "Error" and _error_policy(spec, analysis) == "Pause":
         return f"Error: {found.name}: {_errors(found)}{words}"
     if verdict == "NoData" and found.no_data_since is not None:
         overdue = now - found.no_data_since >= (spec.no_data_deadline or analysis.no_data_deadline)
-        if overdue or _no_data_policy(spec, analysis) == "Pause":
+        if overdue or _no_data_policy(found, spec, analysis) == "Pause":
             return f"NoData: {found.name}: {words}"
     return ""
 
@@ -195,7 +246,8 @@ def _failure(found: MetricStatus, spec: Metric) -> str:
     if found.failures <= spec.failure_limit or spec.failure_limit < 0:
         return f"{found.name} had no {spec.consecutive_success_limit} passes in a row in {found.step_looks} looks"
     worst = next((m for m in reversed(found.measurements) if m.verdict == "Fail"), None)
-    seen = f" of {worst.samples:.0f} requests" if worst is not None and worst.samples and spec.builtin else ""
+    told = spec.builtin and not is_sequential(spec)
+    seen = f" of {worst.samples:.0f} requests" if worst is not None and worst.samples and told else ""
     words = worst.message if worst is not None else "failed"
     limit = f", {found.failures} failures where {spec.failure_limit} are tolerated" if spec.failure_limit else ""
     return f"{found.name} is {words}{seen}{limit}"
@@ -215,7 +267,10 @@ def _errors(found: MetricStatus) -> str:
     return f"{found.consecutive_errors} in a row, the last: " if found.consecutive_errors > 1 else ""
 
 
-def _no_data_policy(spec: Metric, analysis: Analysis) -> str:
+def _no_data_policy(found: MetricStatus, spec: Metric, analysis: Analysis) -> str:
+    if is_sequential(spec) and compared(spec, found.comparison, alarm_level(analysis)).undecided:
+        # There is no want of data. To fail half way to an alarm would be another test.
+        return "Hold"
     return spec.no_data_policy or analysis.no_data_policy
 
 

@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, MODELRELEASE, SERVICE
-from modelops.api.v1alpha1.analysis import Metric, Verdict
+from modelops.api.v1alpha1.analysis import Metric, MetricStatus, Verdict
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
-from modelops.domain.analysis.verdicts import Reading, judge_of
+from modelops.domain.analysis.verdicts import Counts, Reading, is_sequential
 from modelops.domain.plan import Action, ApplyObject, DeleteObject
 from modelops.domain.release.decide import decide_release
-from modelops.domain.release.looks import due, look_at
+from modelops.domain.release.looks import counts_from, due, look_at
+from modelops.domain.release.measure import looked
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Obj, Observed
 from modelops.domain.release.revision import ServingDefaults, revision_of
@@ -87,7 +88,7 @@ def play(name: str, spec: ModelReleaseSpec, ticks: Sequence[Tick]) -> Replay:
     for tick in ticks:
         world = replace(world, now=_START + timedelta(seconds=tick.at))
         seen = dict(_seen(world, tick))
-        world = world.rest({metric.name: _reading(tick, metric) for metric in world.due()})
+        world = world.rest({metric.name: world.reading(tick, metric) for metric in world.due()})
         played.append(Played(tick.at, _weight(world.status), seen))
         if world.status.canary is None:
             return _ended(world.status, tick.at, played)
@@ -128,6 +129,31 @@ class _World:
     def due(self) -> tuple[Metric, ...]:
         """Return the metrics that the operator would ask now."""
         return due(self.status, self.spec.analysis, self.now)
+
+    def reading(self, tick: Tick, metric: Metric) -> Reading:
+        """Return a tick's answer; samples that were not written down are taken to be enough, where none are counted."""
+        answer = tick.answers.get(metric.name, Reading())
+
+        def enough(reading: Reading) -> Reading:
+            return replace(reading, samples=math.inf) if reading.samples is None else reading
+
+        stable = answer.stable
+        told = replace(enough(answer), stable=None if stable is None else enough(stable))
+        return replace(told, counts=self._counts(answer, metric)) if is_sequential(metric) else told
+
+    def _counts(self, answer: Reading, metric: Metric) -> Counts | None:
+        """Return what a tick's shares and samples come to; None where one of them is not known."""
+        since, sides = counts_from(self.status, self.spec.analysis, metric), (answer, answer.stable)
+        found: list[float] = []
+        for side in sides:
+            if side is None or side.samples is None or (side.samples and len(side.values) != 1):
+                return None
+            share = side.values[0] if side.samples else 0.0
+            if not 0 <= share <= 1:
+                return None
+            bad = 1 - share if metric.builtin == "success-rate" else share
+            found += [round(bad * side.samples), side.samples]
+        return None if since is None else Counts(max(since, _START), self.now, *found)
 
     def rest(self, readings: Mapping[str, Reading] | None = None) -> "_World":
         """Return the world after as many reconciles as there is something to do, the readings given to the first."""
@@ -194,7 +220,8 @@ def _seen(world: _World, tick: Tick) -> Iterator[tuple[str, Seen]]:
     """Yield what every metric's answer is worth, whether or not it is looked at now."""
     asked = {metric.name for metric in world.due()}
     for metric in world.spec.analysis.metrics:
-        judged = judge_of(metric).judge(_reading(tick, metric))
+        before = next((one for one in world.status.analysis if one.name == metric.name), MetricStatus(name=metric.name))
+        judged, _ = looked(before, metric, world.reading(tick, metric), world.status.weight, world.spec.analysis)
         reason = judged.message
         if metric.name not in asked:
             reason += f"; not counted: {_why_not(world, metric)}"
@@ -208,17 +235,6 @@ def _why_not(world: _World, metric: Metric) -> str:
     if look is not None:
         return f"not due before {(look - _START).total_seconds():g} s"
     return "no weight is in force" if world.status.weight == 0 else "its looks at this weight are over"
-
-
-def _reading(tick: Tick, metric: Metric) -> Reading:
-    """Return a tick's answer; samples that were not written down are taken to be enough."""
-    answer = tick.answers.get(metric.name, Reading())
-
-    def enough(reading: Reading) -> Reading:
-        return replace(reading, samples=math.inf) if reading.samples is None else reading
-
-    stable = answer.stable
-    return replace(enough(answer), stable=None if stable is None else enough(stable))
 
 
 def _weight(status: ModelReleaseStatus) -> int:

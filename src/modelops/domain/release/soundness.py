@@ -26,7 +26,12 @@ def _queries(analysis: Analysis) -> Iterator[tuple[Path, str]]:
     for index, metric in enumerate(analysis.metrics):
         if metric.prometheus is None:
             continue
-        for name, query in (("query", metric.prometheus.query), ("samplesQuery", metric.prometheus.samples_query)):
+        asked = metric.prometheus
+        for name, query in (
+            ("query", asked.query),
+            ("eventsQuery", asked.events_query),
+            ("samplesQuery", asked.samples_query),
+        ):
             try:
                 fill(query or "", anybody, timedelta(minutes=1))
             except Stalled as error:

@@ -2,6 +2,7 @@
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
+from modelops.domain.analysis.sequential import MISMATCH
 from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
@@ -29,6 +30,11 @@ def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseS
         }
     )
     return status, tuple(_conditions(seen, status, phase))
+
+
+def pause_reason(why: str) -> str:
+    """Return the reason that Events and conditions give for a pause that nobody asked for."""
+    return MISMATCH if why.startswith(MISMATCH) else "Paused"
 
 
 def _phase(seen: Observed, status: ModelReleaseStatus) -> str:
@@ -74,7 +80,7 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
         if phase == "Analyzing":
             found.append(ConditionSpec("Analyzing", "True", "Analyzing", message))
         if phase == "Paused":
-            reason = "WaitingForApproval" if status.paused_reason is None else "Paused"
+            reason = "WaitingForApproval" if status.paused_reason is None else pause_reason(status.paused_reason)
             found.append(ConditionSpec("Paused", "True", reason, status.paused_reason or message))
     elif degraded:
         found.append(ConditionSpec("Progressing", "False", "Degraded", degraded))

@@ -1,0 +1,133 @@
+"""`test: sequential`: a share of the canary against stable's, tick by tick, as evidence over all looks and weights.
+
+Every tick is compared within itself, so neither a new weight nor a change in what all requests are like misleads. That
+the requests are split as weighted is checked, too. Pure; called by release.measure.
+"""
+
+import math
+from typing import Final
+
+from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, EvidenceStatus, Metric
+from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, worse
+from modelops.domain.analysis.verdicts import Counts, Judgement, is_sequential, min_samples
+
+MISMATCH: Final = "SampleRatioMismatch"
+_AS_WEIGHTED: Final = Allowance(times=1.1)
+"""The odds of a request to get to the canary; a gateway that rounds is no alarm."""
+
+
+def alarm_level(analysis: Analysis) -> float:
+    """Return the probability of a false alarm that each test of a release may have: its part of the budget."""
+    deciding = sum(is_sequential(metric) and not metric.dry_run for metric in analysis.metrics)
+    return analysis.false_alarm_budget / max(1, deciding + (split_checked_by(analysis) is not None))
+
+
+def split_checked_by(analysis: Analysis) -> str | None:
+    """Return the metric whose requests show how the traffic is split: one is enough; None: nobody counts requests."""
+    counting = (m.name for m in analysis.metrics if is_sequential(m) and m.builtin is not None and not m.dry_run)
+    return next(counting, None)
+
+
+def counted(
+    before: ComparisonStatus | None, metric: Metric, counts: Counts | None, weight: int | None
+) -> ComparisonStatus | None:
+    """Return the comparison with one tick more; what was counted already, or not at all, changes nothing.
+
+    Args:
+        before: until now.
+        metric: with a comparison with stable.
+        counts: what both sides counted.
+        weight: percent of the requests that the canary should get; None where that is not checked.
+    """
+    found = before or ComparisonStatus()
+    if counts is None or (found.counted_until is not None and counts.since < found.counted_until):
+        return before
+    samples, stable_samples = max(0.0, counts.samples), max(0.0, counts.stable_samples)
+    tick = Tick(
+        max(0.0, min(counts.events, samples)),
+        samples,
+        max(0.0, min(counts.stable_events, stable_samples)),
+        stable_samples,
+    )
+    bets = [(tick, allowed) for allowed in _allowances(metric)]
+    split = found.split
+    if weight is not None and 0 < weight < 100:
+        requests = Tick(tick.samples, weight, tick.other_samples, 100 - weight)
+        split = advanced(split or EvidenceStatus(), [(requests, _AS_WEIGHTED), (requests.swapped(), _AS_WEIGHTED)])
+    return ComparisonStatus(
+        counted_until=counts.until,
+        samples=found.samples + tick.samples,
+        events=found.events + tick.events,
+        stable_samples=found.stable_samples + tick.other_samples,
+        stable_events=found.stable_events + tick.other_events,
+        evidence=advanced(found.evidence, bets, contrary=True),
+        split=split,
+    )
+
+
+def mismatch(comparison: ComparisonStatus | None, level: float) -> str:
+    """Return how the traffic is split otherwise than weighted, or nothing: for all that is known, it is not."""
+    if comparison is None or comparison.split is None or worse(comparison.split) < 1 / level:
+        return ""
+    share = comparison.samples / max(1.0, comparison.samples + comparison.stable_samples)
+    return f"{MISMATCH}: {share:.1%} of the requests came to the canary, which is not as weighted"
+
+
+def compared(metric: Metric, comparison: ComparisonStatus | None, level: float) -> Judgement:
+    """Return what the evidence so far comes to.
+
+    An alarm is a Fail whatever the number of samples. A Pass needs enough of them on both sides, and no evidence half
+    way to an alarm, unless there is as much evidence that all is well as an alarm would need.
+
+    Args:
+        metric: with `test: sequential`.
+        comparison: None while nothing was counted.
+        level: see alarm_level.
+    """
+    if comparison is None or comparison.counted_until is None:
+        return Judgement("NoData", message="nothing was counted of canary and stable")
+    needed = max(1, min_samples(metric))
+    samples, stable_samples = comparison.samples, comparison.stable_samples
+    value, stable = _share(metric, comparison.events, samples), _share(metric, comparison.stable_events, stable_samples)
+    alarm, evidence = 1 / level, worse(comparison.evidence)
+    words = _words(metric, comparison, evidence, alarm)
+    if evidence >= alarm:
+        return Judgement("Fail", value, samples, words, stable)
+    if unlike := mismatch(comparison, level):
+        return Judgement("NoData", value, samples, unlike, stable, undecided=True)
+    if samples < needed:
+        return Judgement("NoData", value, samples, f"{samples:.0f} of {needed} samples", stable)
+    if stable_samples < needed:
+        return Judgement("NoData", value, samples, f"stable: {stable_samples:.0f} of {needed} samples", stable)
+    if evidence >= math.sqrt(alarm) and better(comparison.evidence) < alarm:
+        return Judgement("NoData", value, samples, f"undecided: {words}", stable, undecided=True)
+    return Judgement("Pass", value, samples, words, stable)
+
+
+def _allowances(metric: Metric) -> tuple[Allowance, ...]:
+    assert metric.compare_to is not None
+    limits = metric.compare_to.stable
+    relative, absolute = limits.max_relative_increase, limits.max_absolute_increase
+    return (
+        *(() if relative is None else (Allowance(times=1 + relative),)),
+        *(() if absolute is None else (Allowance(plus=absolute),)),
+    )
+
+
+def _share(metric: Metric, events: float, samples: float) -> float | None:
+    if samples <= 0:
+        return None
+    return 1 - events / samples if metric.builtin == "success-rate" else events / samples
+
+
+def _words(metric: Metric, comparison: ComparisonStatus, evidence: float, alarm: float) -> str:
+    what = "share of failures " if metric.builtin == "success-rate" else ""
+    mine, others = (
+        f"{events:.0f} of {samples:.0f}"
+        for events, samples in (
+            (comparison.events, comparison.samples),
+            (comparison.stable_events, comparison.stable_samples),
+        )
+    )
+    so_far = f"{evidence:.3g}" if evidence < 100 else f"{evidence:.0f}"
+    return f"{what}{mine} (stable {others}), evidence {so_far} of an increase, alarm at {alarm:.0f}"
