@@ -325,7 +325,10 @@ class TabularModel:
 
     def __init__(self, preparation: Preparation, tensors: Mapping[str, np.ndarray]) -> None:
         self.preparation = preparation
-        self._layers = [(tensors[f"layer{i}.weight"].T, tensors[f"layer{i}.bias"]) for i in range(len(tensors) // 2)]
+        self._layers = [
+            (np.ascontiguousarray(tensors[f"layer{i}.weight"].T), tensors[f"layer{i}.bias"])
+            for i in range(len(tensors) // 2)
+        ]
         if self._layers[0][0].shape[0] != preparation.width:
             raise InputError("weights.safetensors and preparation.json do not belong together; fetch the model again")
 
