@@ -53,14 +53,15 @@ def until(condition: Callable[[], Any], seconds: float, what: str | Callable[[],
     raise AssertionError(f"not within {seconds:g} s: {what() if callable(what) else what}")
 
 
-def a_cluster(directory: Path, *, audit_reads: bool = False) -> tuple[KubeApiServer, Path]:
-    """Return an audited API server with our CRDs and open ones for Workflow and HTTPRoute, and its kubeconfig.
+def a_cluster(directory: Path, *, audited: bool = True, audit_reads: bool = False) -> tuple[KubeApiServer, Path]:
+    """Return an API server with our CRDs and open ones for Workflow and HTTPRoute, and its kubeconfig.
 
     Args:
         directory: of everything.
+        audited: whether it has an audit log.
         audit_reads: whether its audit log holds reads too.
     """
-    server = KubeApiServer(directory / "kube", audited=True, audit_reads=audit_reads).start()
+    server = KubeApiServer(directory / "kube", audited=audited, audit_reads=audit_reads).start()
     try:
         return server, _furnished(server, directory)
     except BaseException:
