@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import logging
 import os
 import secrets
@@ -155,10 +156,7 @@ class Operator:
             election = elect(functools.partial(loop.call_soon_threadsafe, elected.set))
             election.start()
 
-        def wake(kind: Kind, key: Key) -> None:
-            loop.call_soon_threadsafe(self._workers.wake, kind, key)
-
-        news = News(self._cluster, wake, self._metrics.listed)
+        news = News(self._cluster, self._workers.wake, self._metrics.listed)
         watching = Watching(functools.partial(self._registry, news), config.namespace)
         watching.start()
         question = functools.partial(ask, self._probe, namespace=config.namespace)
@@ -174,7 +172,7 @@ class Operator:
                 _log.error("ended by itself: %s; this process ends", task.exception())
         for task in endless:
             task.cancel()
-        await self._workers.stop()
+        self._workers.stop()
         if election is not None:
             # Before anything else that takes time: a successor waits for this.
             await asyncio.to_thread(election.resign)
@@ -207,6 +205,9 @@ class Operator:
             self._health.primed()
             if leads:
                 self._metrics.leads()
+                # Modules, classes and schemas stay for ever; to look at them for garbage halts every thread for 0.1 s.
+                if not gc.get_freeze_count():
+                    gc.freeze()
                 self._workers.start()
                 self._wake_all()
             with contextlib.suppress(TimeoutError):

@@ -1,6 +1,5 @@
 """The shell as it runs in production, over a real API server, with reconcilers that tests script."""
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from modelops.api.kinds import COMPUTEPOOL, KINDS, Kind
 from modelops.api.v1alpha1.common import Status
 from modelops.domain.plan import ConditionSpec, Plan
 from modelops.reconcile.bundle import Ports
-from modelops.reconcile.loop import Key, Loop
+from modelops.reconcile.loop import Loop
 from modelops.shell.pulse import Pulse
 from modelops.shell.registry import News, build_registry, watched
 from modelops.shell.watching import Watching
@@ -71,9 +70,7 @@ class Shell:
         self.lists: list[str] = []
         self.workers = Workers(loops, on_gone=lambda _, key: self.gone.append(key[1]))
         self.pulse = Pulse(watched(), 2 * silence)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        news = News(self.cluster, self._wake, lambda resource: self.lists.append(resource.plural))
+        news = News(self.cluster, self.workers.wake, lambda resource: self.lists.append(resource.plural))
         connection = (through or client).connection
         self.watching = Watching(lambda: build_registry(news, connection, self.pulse, silence=silence))
 
@@ -82,21 +79,13 @@ class Shell:
         return self.recorders["ComputePool"]
 
     def start(self) -> "Shell":
-        self._thread.start()
         self.watching.start()
         assert self.watching.ready.wait(20), "kopf did not become ready"
         return self
 
     def stop(self) -> None:
         assert self.watching.stop(20)
-        asyncio.run_coroutine_threadsafe(self.workers.stop(), self._loop).result(20)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-        self._loop.close()
-
-    def _wake(self, kind: Kind, key: Key) -> None:
-        self._loop.call_soon_threadsafe(self.workers.wake, kind, key)
+        self.workers.stop()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:

@@ -25,9 +25,17 @@ class Lister:
         self.meanwhile()
         return self._page
 
+    def replace_status(self, _: object, obj: dict[str, Any]) -> dict[str, Any]:
+        """Leave version 7."""
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": "7"}}
+
 
 def cache_over(lister: Lister) -> CachedCluster:
     return CachedCluster(lister, [POOL])  # type: ignore[arg-type]
+
+
+def feed(cluster: CachedCluster, obj: dict[str, Any], *, deleted: bool = False) -> None:
+    cluster.feed(POOL, obj, deleted=deleted)
 
 
 def names(cluster: CachedCluster) -> dict[str, str]:
@@ -38,7 +46,7 @@ def test_an_object_that_a_watch_told_while_the_list_was_under_way_stays() -> Non
     """It was created after the list was read, so the list cannot have it."""
     lister = Lister(10, pool("old", 5))
     cluster = cache_over(lister)
-    lister.meanwhile = lambda: cluster.feed(POOL, pool("new", 11))
+    lister.meanwhile = lambda: feed(cluster, pool("new", 11))
 
     assert cluster.prime(POOL, None, None) == []
 
@@ -50,7 +58,7 @@ def test_a_deletion_that_a_watch_told_while_the_list_was_under_way_is_believed()
     lister = Lister(10, pool("leaving", 5))
     cluster = cache_over(lister)
     cluster.feed(POOL, pool("leaving", 5))
-    lister.meanwhile = lambda: cluster.feed(POOL, pool("leaving", 11), deleted=True)
+    lister.meanwhile = lambda: feed(cluster, pool("leaving", 11), deleted=True)
 
     cluster.prime(POOL, None, None)
 
@@ -61,7 +69,7 @@ def test_a_change_that_a_watch_told_while_the_list_was_under_way_is_kept() -> No
     """The list has an older version of the object."""
     lister = Lister(10, pool("changing", 5))
     cluster = cache_over(lister)
-    lister.meanwhile = lambda: cluster.feed(POOL, pool("changing", 12))
+    lister.meanwhile = lambda: feed(cluster, pool("changing", 12))
 
     cluster.prime(POOL, None, None)
 
@@ -128,3 +136,36 @@ def test_children_are_found_by_whose_they_are() -> None:
     cluster.replace(WORKFLOW, [child("d", "two", 2)], "9")
     assert children(cluster, "two") == ["d"]
     assert cluster.list(WORKFLOW, "other", {OWNER_KIND: "TrainingRun", OWNER_NAME: "two"}) == []
+
+
+def test_the_event_of_our_own_status_write_is_no_news() -> None:
+    """What came before it and what comes after it is, and so is a deletion; the cache believes all of them."""
+    cluster = cache_over(Lister(5))
+
+    assert cluster.feed(POOL, pool("said", 6))
+    cluster.replace_status(POOL, pool("said", 6))
+    assert not cluster.feed(POOL, pool("said", 7))
+    assert cluster.feed(POOL, pool("said", 8))
+    assert names(cluster) == {"said": "8"}
+    assert cluster.feed(POOL, pool("said", 9), deleted=True)
+    assert names(cluster) == {}
+
+
+def test_what_we_applied_ourselves_is_news() -> None:
+    """A GitSource brings a TrainingRun: whoever reconciles that has not seen it yet."""
+    cluster = cache_over(Lister(5))
+    cluster.remember(POOL, pool("applied", 6))
+
+    assert cluster.feed(POOL, pool("applied", 6))
+
+
+def test_who_manages_which_field_is_not_kept() -> None:
+    """It is half of an object, and nothing is decided by it."""
+    cluster = cache_over(Lister(5))
+    told = pool("managed", 6)
+    told["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+
+    cluster.feed(POOL, told)
+
+    assert cluster.cached(POOL) == [pool("managed", 6)]
+    assert "managedFields" in told["metadata"]

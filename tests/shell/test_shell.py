@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from bench.objects import dataset, training_run
+
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, DEPLOYMENT, GITSOURCE
+from modelops.api.kinds import COMPUTEPOOL, DATASET, DEPLOYMENT, GITSOURCE, TRAININGRUN, Resource
 from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
 from modelops.shell.registry import CHILDREN, watched
 from tests.shell.conftest import Shell, a_pool, said, wait_for
@@ -94,6 +96,77 @@ def test_our_own_status_write_comes_to_rest(shell: Shell, client: KubeClient) ->
     client.create(POOL, a_pool("still-later"))
     wait_for(lambda: said(client, "still-later"))
     assert client.get(POOL, None, "quiet") == before
+
+
+def test_our_own_status_wakes_who_reads_it(shell: Shell, client: KubeClient) -> None:
+    """A Dataset's status is no news for the Dataset; the TrainingRun that waits for it has to hear of it."""
+    data, run = dataset("read", source="nobody"), training_run("reader", "read")
+    for obj in (data, run):
+        obj["metadata"]["namespace"] = "default"
+    runs = shell.recorders["TrainingRun"]
+    client.create(TRAININGRUN.resource, run)
+    try:
+        wait_for(lambda: status_of(client, TRAININGRUN.resource, "reader"))
+        time.sleep(0.3)
+        before = runs.runs.count("reader")
+
+        client.create(DATASET.resource, data)
+
+        wait_for(lambda: status_of(client, DATASET.resource, "read"))
+        # Once for the Dataset, once for its status.
+        wait_for(lambda: runs.runs.count("reader") >= before + 2)
+    finally:
+        client.delete(TRAININGRUN.resource, "default", "reader")
+        client.delete(DATASET.resource, "default", "read")
+
+
+def status_of(client: KubeClient, resource: Resource, name: str) -> dict[str, Any] | None:
+    return (client.get(resource, "default", name) or {}).get("status")
+
+
+def test_a_change_that_a_hearer_stumbles_over_ends_no_watch(shell: Shell, client: KubeClient) -> None:
+    """The watch tells of the next change without having been made anew."""
+    client.create(POOL, a_pool("fatal"))
+    client.create(POOL, a_pool("fine"))
+    wait_for(lambda: said(client, "fatal") and said(client, "fine"))
+    feed, lists = shell.cluster.feed, shell.lists.count(POOL.plural)
+
+    def stumble(resource: Resource, obj: dict[str, Any], *, deleted: bool = False) -> bool:
+        if obj["metadata"]["name"] == "fatal":
+            raise KeyError("spec")
+        return feed(resource, obj, deleted=deleted)
+
+    shell.cluster.feed = stumble  # type: ignore[assignment, method-assign]
+    client.merge_patch(POOL, None, "fatal", {"spec": {"resourceName": "example.com/other"}})
+    client.merge_patch(POOL, None, "fine", {"spec": {"resourceName": "example.com/other"}})
+
+    wait_for(lambda: said(client, "fine") == "example.com/other")
+    assert shell.lists.count(POOL.plural) == lists
+
+
+def test_a_watch_goes_on_after_the_last_change(api_server: LocalApiServer, client: KubeClient, tmp_path: Path) -> None:
+    """kopf is not told of changes, but of how far the watch has come: a new one begins there, without a list."""
+    proxy = FaultProxy(api_server.url).start()
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig(proxy.url, api_server.token))
+    shell = Shell(client, KubeClient.from_kubeconfig(str(path)), silence=1.5).start()
+    try:
+        client.create(POOL, a_pool("further"))
+        wait_for(lambda: said(client, "further"))
+        lists = shell.lists.count(POOL.plural)
+        changed = client.merge_patch(POOL, None, "further", {"spec": {"resourceName": "example.com/other"}})
+        wait_for(lambda: said(client, "further") == "example.com/other")
+
+        def begun() -> list[int]:
+            watches = [urlsplit(seen.path) for seen in proxy.seen() if f"/{POOL.plural}?" in seen.path]
+            asked = [parse_qs(watch.query) for watch in watches]
+            return [int(query["resourceVersion"][0]) for query in asked if "watch" in query]
+
+        wait_for(lambda: max(begun()) >= int(changed["metadata"]["resourceVersion"]))
+        assert shell.lists.count(POOL.plural) == lists
+    finally:
+        shell.stop()
+        proxy.stop()
 
 
 def test_a_deleted_object_goes_at_once_and_is_forgotten(shell: Shell, client: KubeClient) -> None:

@@ -41,13 +41,15 @@ class CachedCluster(WriteThrough):
         # Children by whose they are: a parent does not pass everybody's.
         self._owned: dict[_Owned, dict[_Key, None]] = defaultdict(dict)
         self._deleted: dict[_Key, int] = {}
+        self._said: dict[_Key, int] = {}
+        """Version of each object that our own status write left."""
         self._synced: set[str] = set()
         self._lock = threading.Lock()
 
     # --- fed by the shell --------------------------------------------------------------------------------------
 
-    def feed(self, resource: Resource, obj: Mapping[str, Any], *, deleted: bool = False) -> None:
-        """Take what a watch says of an object."""
+    def feed(self, resource: Resource, obj: Mapping[str, Any], *, deleted: bool = False) -> bool:
+        """Take what a watch says of an object; return whether it tells more than that our own status was written."""
         key = _key(resource, obj)
         version = _version(obj)
         with self._lock:
@@ -58,6 +60,7 @@ class CachedCluster(WriteThrough):
                 self._bury(key, version)
             else:
                 self._put(key, obj, version)
+            return self._said.get(key) != version
 
     def prime(
         self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None
@@ -135,7 +138,10 @@ class CachedCluster(WriteThrough):
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Put `/status`; on a conflict the cached object is dropped, so that the next read is live."""
         try:
-            return self.remember(resource, self._client.replace_status(resource, obj))
+            written = self._client.replace_status(resource, obj)
+            with self._lock:
+                self._said[_key(resource, written)] = _version(written)
+            return self.remember(resource, written)
         except Conflict:
             self.forget(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
             raise
@@ -173,6 +179,7 @@ class CachedCluster(WriteThrough):
         return obj
 
     def _bury(self, key: _Key, version: int) -> None:
+        self._said.pop(key, None)
         self._deleted[key] = max(version, self._deleted.get(key, 0))
         while len(self._deleted) > _REMEMBERED:
             self._deleted.pop(next(iter(self._deleted)))
@@ -183,7 +190,9 @@ class CachedCluster(WriteThrough):
         if version <= self._deleted.get(key, -1) or (held is not None and _version(held) > version):
             return
         self._drop(key)
-        objects[key] = dict(obj)
+        # Half of an object, and nobody decides by it; a status that is put without it leaves it as it is.
+        meta = {field: value for field, value in obj["metadata"].items() if field != "managedFields"}
+        objects[key] = {**obj, "metadata": meta}
         owner = _owner(key, obj)
         if owner is not None:
             self._owned[owner][key] = None

@@ -5,13 +5,13 @@ Typed client models cost tens of milliseconds and megabytes per list; dictionari
 """
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
+import orjson
 import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
@@ -134,7 +134,7 @@ class KubeClient:
         headers = {"Accept": accept}
         data: bytes | None = None
         if body is not None:
-            data = json.dumps(body, separators=(",", ":")).encode()
+            data = orjson.dumps(body)
             headers |= {"Content-Type": content_type, "Content-Length": str(len(data))}
         fence = None if method == "GET" else self._fence
         try:
@@ -150,7 +150,7 @@ class KubeClient:
             return None
         if response.status >= 400:
             raise refusal(response, response.data, what or path, self._account)
-        decoded: dict[str, Any] = json.loads(response.data)
+        decoded: dict[str, Any] = orjson.loads(response.data)
         return decoded
 
     def _sent(
@@ -439,4 +439,4 @@ def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             if line.strip():
-                yield json.loads(line)
+                yield orjson.loads(line)

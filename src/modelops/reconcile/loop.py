@@ -60,6 +60,8 @@ class Outcome:
     """The reason of a failure, for the metrics."""
     gone: bool = False
     """The object does not exist any more."""
+    again: bool = False
+    """It has a new status, which the next decision may depend on: nobody tells of one's own writes."""
 
 
 class Loop(Generic[_O]):
@@ -112,6 +114,7 @@ class Loop(Generic[_O]):
         return outcome
 
     def _pass(self, obj: dict[str, Any]) -> Outcome:
+        before = obj
         if (obj.get("spec") or {}).get("suspend") is True:
             message = "spec.suspend is true; nothing is reconciled"
             self._keep(obj, [ConditionSpec("Ready", "Unknown", "Suspended", message)])
@@ -133,9 +136,9 @@ class Loop(Generic[_O]):
             found = (condition.message for condition in plan.conditions if condition.status == "False")
             message = "; ".join([error.message, *found])
             raise Stalled(error.reason, message, retry_after=plan.requeue_after) from error
-        self._write(obj, plan.status, plan.conditions)
+        obj = self._write(obj, plan.status, plan.conditions)
         self._emit(obj, plan.events)
-        return Outcome(plan.requeue_after)
+        return Outcome(plan.requeue_after, again=obj is not before)
 
     def _require_valid(self, obj: dict[str, Any]) -> None:
         try:

@@ -1,22 +1,24 @@
-"""One task per object: single flight by construction, woken by events, asleep otherwise.
+"""A queue per kind, emptied by a few threads: single flight by construction, woken by events, asleep otherwise.
 
-A wake-up that arrives while a reconcile runs is not lost: the flag is cleared before the object is observed.
-Reconciles are synchronous and run in bounded thread pools, one per kind, so that hung fetches of git never hold up
-a rollback.
+A wake-up that arrives while a reconcile runs is not lost: the object is queued again after it. Reconciles are
+synchronous; each kind has threads of its own, so that hung fetches of git never hold up a rollback. Whoever hears of a
+change puts its object into the queue itself: no event loop stands between a watch and a reconcile.
 """
 
-import asyncio
-import contextlib
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import Final, Protocol
 
 from modelops.api.kinds import Kind
 from modelops.reconcile.loop import Key, Outcome
 
 _MIN_DELAY: Final = 0.05
 _THREADS: Final = {"GitSource": 4, "ModelRelease": 8}
+_Slot = tuple[str, Key]
 
 
 class Reconciles(Protocol):
@@ -32,12 +34,38 @@ class Reconciles(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class _Object:
+    """One object that was ever woken and still exists."""
+
+    key: Key
+    busy: bool = False
+    """Queued, or being reconciled."""
+    woken: bool = False
+    """Woken since it was last taken from the queue."""
+    due: float = 0.0
+    """When to look at it again; 0 waits for an event."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What one kind has to do."""
+
+    loop: Reconciles
+    threads: int
+    waiting: deque[_Object] = field(default_factory=deque)
+    running: int = 0
+    """Threads that there are."""
+    idle: int = 0
+    """Those of them that wait for work."""
+
+
 class Workers:
-    """Runs reconciles for every object that was ever woken and still exists.
+    """Runs reconciles for every object that was ever woken and still exists. Thread-safe.
 
     Args:
         loops: by kind name.
-        on_outcome: told kind, key, outcome and seconds after every reconcile.
+        on_outcome: told kind, key, outcome and seconds after every reconcile, on its thread.
         on_gone: told kind and key when an object does not exist any more.
         paused: whether nothing runs before `start`: a replica that was not elected watches, but acts on nothing.
     """
@@ -50,67 +78,128 @@ class Workers:
         on_gone: Callable[[Kind, Key], None] = lambda *_: None,
         paused: bool = False,
     ) -> None:
-        self._loops = loops
+        self._queues = {kind: _Queue(loop, _THREADS.get(kind, 4)) for kind, loop in loops.items()}
         self._on_outcome = on_outcome
         self._on_gone = on_gone
-        self._flags: dict[tuple[str, Key], asyncio.Event] = {}
-        self._tasks: dict[tuple[str, Key], asyncio.Task[None]] = {}
-        self._pools = {
-            kind: ThreadPoolExecutor(_THREADS.get(kind, 4), thread_name_prefix=f"reconcile-{kind.lower()}")
-            for kind in loops
-        }
-        self._waiting: dict[tuple[str, Key], Kind] | None = {} if paused else None
+        self._objects: dict[_Slot, _Object] = {}
+        self._paused: dict[_Slot, Kind] | None = {} if paused else None
+        self._later: list[tuple[float, int, _Slot]] = []
+        self._pushed = 0
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._news = {kind: threading.Condition(self._lock) for kind in loops}
+        self._sooner = threading.Condition(self._lock)
+        self._timekeeper: threading.Thread | None = None
 
     def start(self) -> None:
-        """Release workers that were made paused; every object woken meanwhile is looked at. On the event loop."""
-        waiting, self._waiting = self._waiting or {}, None
+        """Release workers that were made paused; every object woken meanwhile is looked at."""
+        with self._lock:
+            waiting, self._paused = self._paused or {}, None
         for (_, key), kind in waiting.items():
             self.wake(kind, key)
 
     def wake(self, kind: Kind, key: Key) -> None:
-        """Have an object looked at soon; while paused, remember it. Called on the event loop."""
+        """Have an object looked at soon; while paused, remember it."""
         slot = (kind.resource.kind, key)
-        if self._waiting is not None:
-            self._waiting[slot] = kind
-            return
-        flag = self._flags.get(slot)
-        if flag is None:
-            flag = self._flags[slot] = asyncio.Event()
-            self._tasks[slot] = asyncio.get_running_loop().create_task(self._live(kind, key, flag))
-        flag.set()
+        with self._lock:
+            if self._paused is not None:
+                self._paused[slot] = kind
+            elif not self._stopped:
+                self._wake(slot)
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._objects)
 
-    async def stop(self) -> None:
-        """End every task; a reconcile that runs is finished first, and nothing that is woken later runs."""
-        self._waiting = {}
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+    def stop(self) -> None:
+        """Begin no reconcile any more. Those that run are not waited for: they may hang."""
+        with self._lock:
+            self._stopped = True
+            for queue in self._queues.values():
+                queue.waiting.clear()
+            for news in (*self._news.values(), self._sooner):
+                news.notify_all()
 
-    async def _live(self, kind: Kind, key: Key, flag: asyncio.Event) -> None:
-        slot = (kind.resource.kind, key)
-        loop: Any = self._loops[kind.resource.kind]
-        pool = self._pools[kind.resource.kind]
-        while True:
-            flag.clear()
-            begun = time.monotonic()
-            outcome: Outcome = await asyncio.get_running_loop().run_in_executor(pool, loop.reconcile, key)
-            self._on_outcome(kind, key, outcome, time.monotonic() - begun)
-            if outcome.gone and not flag.is_set():
-                self._flags.pop(slot, None)
-                self._tasks.pop(slot, None)
-                self._on_gone(kind, key)
-                return
-            if outcome.requeue_after is None:
-                await flag.wait()
-            else:
-                delay = max(_MIN_DELAY, outcome.requeue_after.total_seconds())
-                # Not asyncio.wait_for, which swallows a cancellation that comes together with a wake.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await flag.wait()
+    def _wake(self, slot: _Slot) -> None:
+        one = self._objects.get(slot)
+        if one is None:
+            one = self._objects[slot] = _Object(slot[1])
+        one.woken, one.due = True, 0.0
+        if not one.busy:
+            one.busy = True
+            self._enqueue(slot[0], one)
+
+    def _enqueue(self, kind: str, one: _Object) -> None:
+        queue = self._queues[kind]
+        queue.waiting.append(one)
+        if queue.idle:
+            # Counted here and not when it wakes up, or the next object would count on it, too.
+            queue.idle -= 1
+            self._news[kind].notify()
+        elif queue.running < queue.threads:
+            queue.running += 1
+            name = f"reconcile-{kind.lower()}-{queue.running}"
+            threading.Thread(target=self._work, args=(kind, queue), name=name, daemon=True).start()
+
+    def _work(self, kind: str, queue: _Queue) -> None:
+        try:
+            while (one := self._next(kind, queue)) is not None:
+                begun = time.monotonic()
+                outcome = queue.loop.reconcile(one.key)
+                self._on_outcome(queue.loop.kind, one.key, outcome, time.monotonic() - begun)
+                if self._forgotten(kind, one, outcome):
+                    self._on_gone(queue.loop.kind, one.key)
+        finally:
+            with self._lock:
+                queue.running -= 1
+
+    def _next(self, kind: str, queue: _Queue) -> _Object | None:
+        """Return what is to be reconciled now, once there is something; None: nothing any more."""
+        with self._lock:
+            while not queue.waiting and not self._stopped:
+                queue.idle += 1
+                self._news[kind].wait()
+            if self._stopped:
+                return None
+            one = queue.waiting.popleft()
+            # Before it is observed, or a change in between would be lost.
+            one.woken = False
+            return one
+
+    def _forgotten(self, kind: str, one: _Object, outcome: Outcome) -> bool:
+        """Say when an object is looked at again; return whether it is gone instead."""
+        slot = (kind, one.key)
+        with self._lock:
+            if one.woken or outcome.again:
+                # At the end of the queue: nobody who waits has to wait for it. This thread goes on with the queue.
+                self._queues[kind].waiting.append(one)
+                return False
+            one.busy = False
+            if outcome.gone:
+                del self._objects[slot]
+            elif outcome.requeue_after is not None:
+                self._put_off(slot, one, max(_MIN_DELAY, outcome.requeue_after.total_seconds()))
+            return outcome.gone
+
+    def _put_off(self, slot: _Slot, one: _Object, seconds: float) -> None:
+        one.due = time.monotonic() + seconds
+        self._pushed += 1
+        heappush(self._later, (one.due, self._pushed, slot))
+        if self._timekeeper is None:
+            self._timekeeper = threading.Thread(target=self._keep_time, name="reconcile-later", daemon=True)
+            self._timekeeper.start()
+        elif self._later[0][2] == slot:
+            self._sooner.notify()
+
+    def _keep_time(self) -> None:
+        """Wake what is due."""
+        with self._lock:
+            while not self._stopped:
+                left = self._later[0][0] - time.monotonic() if self._later else None
+                if left is None or left > 0:
+                    self._sooner.wait(left)
+                    continue
+                due, _, slot = heappop(self._later)
+                one = self._objects.get(slot)
+                # Whoever was woken meanwhile has another time, or none.
+                if one is not None and one.due == due:
+                    self._wake(slot)

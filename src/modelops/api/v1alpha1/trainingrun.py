@@ -5,7 +5,6 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, JsonValue, ValidationError, ValidationInfo, field_validator
-from pydantic.alias_generators import to_camel
 
 from modelops.api.v1alpha1.common import (
     ColumnName,
@@ -185,7 +184,7 @@ class TrainingRunSpec(Spec):
         trainer = info.data.get("trainer")
         if trainer is None or trainer.builtin is None:
             return value
-        names = {to_camel(name) for name in Hyperparameters.model_fields}
+        names = {field.alias or name for name, field in Hyperparameters.model_fields.items()}
         for name in value:
             if name not in names:
                 close = difflib.get_close_matches(name, names, n=1)
