@@ -4,7 +4,7 @@ EXAMPLE ?= digits
 BIN := .venv/bin
 GENERATED := crds schemas docs workflows charts tests/golden/chart
 
-.PHONY: help setup mlserver demo test e2e chaos lint generate verify figures
+.PHONY: help setup mlserver images locks demo test test-images e2e chaos lint generate verify figures
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -16,14 +16,24 @@ setup: ## Make .venv with everything in it, and bring Prometheus; TORCH_INDEX=<a
 mlserver: ## Bring MLServer, for releases with runtime mlserver on this machine
 	@PYTHON="$(PYTHON)" sh scripts/mlserver.sh
 
+images: ## Build the images operator, trainer and server (TARGETS, BUILDER, REGISTRY, TAG, BASE, TORCH_INDEX)
+	@TARGETS="$(TARGETS)" BUILDER="$(BUILDER)" REGISTRY="$(REGISTRY)" TAG="$(TAG)" BASE="$(BASE)" \
+	    TORCH_INDEX="$(TORCH_INDEX)" sh scripts/images.sh
+
+locks: .venv ## Write the locks anew after pyproject.toml changed (UPGRADE=1 takes the newest versions)
+	@$(BIN)/python scripts/locks.py $(if $(UPGRADE),--upgrade)
+
 demo: .venv ## Three commits: one released, a better one promoted, a bad one rolled back (EXAMPLE=real-estate, KEEP=1)
 	@$(BIN)/python -m examples.demo --example $(EXAMPLE) $(if $(KEEP),--keep)
 
 test: .venv ## Unit, golden, API contract and the local loop
 	@$(BIN)/python -m pytest
 
+test-images: .venv ## Build the images of operator and server, and run them
+	@$(BIN)/python -m pytest tests/images -m images -o addopts="-ra --strict-markers"
+
 e2e: .venv ## What needs a real API server (kube-apiserver and etcd), and the whole chain on the other example
-	@$(BIN)/python -m pytest -m "real_apiserver or e2e" -o addopts="-ra --strict-markers"
+	@$(BIN)/python -m pytest -m "(real_apiserver or e2e) and not images" -o addopts="-ra --strict-markers"
 
 chaos: .venv ## kill -9 in every phase of a whole loop (SEEDS=300)
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),300)
