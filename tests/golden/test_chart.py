@@ -26,6 +26,16 @@ def test_golden(name: str) -> None:
     assert (ROOT / f"{name}.yaml").read_text(encoding="utf-8") == text_of(name)
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_operator_is_not_ended_while_it_starts(name: str) -> None:
+    """On a busy node it took a minute to answer; liveness ended it after half of one, again and again."""
+    objects = yaml.safe_load_all((ROOT / f"{name}.yaml").read_text(encoding="utf-8"))
+    deployment = next(obj for obj in objects if obj and obj["kind"] == "Deployment")
+    probe = deployment["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 120
+
+
 def test_every_golden_has_its_values() -> None:
     """A file that nothing makes any more is removed."""
     assert sorted(path.stem for path in ROOT.glob("*.yaml") if not path.name.endswith(".values.yaml")) == SETS

@@ -50,7 +50,7 @@ def trained(step, prepared, *, attempt, run=None, dataset=None) -> dict[str, Any
     run, dataset = run or tables.price_run(), dataset or tables.houses_spec()
     for name in ("train", "evaluate", "register"):
         code, files = step(tables.training_step(name, prepared, dataset, run, attempt=attempt))
-        assert code == 0, (files / "message").read_text()
+        assert code == 0, (files.parent / "modelops-message").read_text()
     return json.loads((files / "result.json").read_bytes())
 
 
@@ -161,7 +161,7 @@ def test_bad_run_ends_with_64_and_one_line(step, prepared, run, said, request):
     code, files = step(text)
 
     assert code == 64
-    message = (files / "message").read_text()
+    message = (files.parent / "modelops-message").read_text()
     assert said in message
     assert "\n" not in message
 
@@ -173,4 +173,4 @@ def test_mlflow_that_is_away_ends_with_75(step, prepared):
     code, files = step(text, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
 
     assert code == 75
-    assert "does not answer" in (files / "message").read_text()
+    assert "does not answer" in (files.parent / "modelops-message").read_text()

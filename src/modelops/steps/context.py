@@ -129,6 +129,14 @@ class Outputs:
         """Return where an absolute path lies for this step."""
         return self.root / absolute.lstrip("/")
 
+    @property
+    def _message(self) -> Path:
+        """The file that the kubelet mounts; there is nothing else at its place in a pod's scratch."""
+        path = self.path("/tmp/modelops-message")  # noqa: S108
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
     def write(self, name: str, content: bytes | str) -> None:
         """Write `/tmp/modelops/<name>`."""
         path = self.path(f"/tmp/modelops/{name}")  # noqa: S108  the path is the contract; pods have their own /tmp
@@ -136,29 +144,32 @@ class Outputs:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def clear(self) -> None:
-        """Remove what containers before this one left where ours writes; the message's file may be a mount."""
+        """Remove what containers before this one left where ours writes."""
         directory = self.path("/tmp/modelops")  # noqa: S108
         if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
             directory.unlink()
         for path in directory.iterdir() if directory.is_dir() else ():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.is_symlink() or path.name != "message":
+            else:
                 path.unlink()
+        # In a pod it is a mount; elsewhere a container before this one may have left anything there.
+        if self._message.is_symlink():
+            self._message.unlink()
+        elif self._message.is_dir():
+            shutil.rmtree(self._message)
 
     def reserve_message(self) -> None:
         """Take the room that a message needs, so that a step can say that the disk is full when it is."""
         with suppress(OSError):
-            self.write("message", b"\n" * MAX_MESSAGE)
+            self._message.write_bytes(b"\n" * MAX_MESSAGE)
 
     def write_message(self, line: str) -> None:
         """Write the message, in the room that was reserved for it; without room nothing is written."""
-        path = self.path("/tmp/modelops/message")  # noqa: S108
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("r+b" if path.exists() else "wb") as file:
-                file.write(line.encode())
-                file.truncate()
+        path = self._message
+        with suppress(OSError), path.open("r+b" if path.exists() else "wb") as file:
+            file.write(line.encode())
+            file.truncate()
 
     def write_json(self, name: str, document: Mapping[str, Any]) -> None:
         """Write a small JSON document that becomes an output parameter.

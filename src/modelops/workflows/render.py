@@ -17,8 +17,11 @@ from modelops.api.v1alpha1.computepool import ComputePoolSpec
 
 RESULT_PATH: Final = "/tmp/modelops/result.json"  # noqa: S108 - inside the step's own container
 EVALUATION_PATH: Final = "/tmp/modelops/evaluation.json"  # noqa: S108
-MESSAGE_PATH: Final = "/tmp/modelops/message"  # noqa: S108
+MESSAGE_PATH: Final = "/tmp/modelops-message"  # noqa: S108
+"""A file that the kubelet mounts: a directory made for it would be root's, so it lies beside the outputs' one."""
 _KEPT: Final = 24 * 3600
+_USER: Final = 65532
+"""Of our images. Named, because Argo's executor runs in the same pod, and its released image starts as root."""
 RETRY_EXPRESSION: Final = "lastRetry.status == 'Error' or (lastRetry.exitCode != '64' and lastRetry.exitCode != '0')"
 """Bad input (64) is not tried again; a lost or evicted pod (Error, or killed) is."""
 
@@ -155,7 +158,12 @@ def _workflow(
         "ttlStrategy": {"secondsAfterCompletion": _KEPT},
         "podGC": {"strategy": "OnWorkflowSuccess"},
         "podMetadata": {"labels": pod_labels},
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "volumes": [{"name": name, "emptyDir": {}} for name in volumes],
         "templates": [
             {"name": "main", "dag": {"tasks": [_dag_task(task, tasks, index) for index, task in enumerate(tasks)]}},
