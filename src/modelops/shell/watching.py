@@ -9,11 +9,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import kopf
 
 _log: Final = logging.getLogger(__name__)
+_IDENTITY: Final[Any] = "modelops"
+"""Who runs kopf, if anybody were to ask: nobody does, there are no peers."""
 _LONGEST_PAUSE: Final = 30.0
 _GOOD: Final = 60.0
 """Whoever ran for so many seconds begins with the shortest pause again."""
@@ -79,6 +81,8 @@ class Watching:
             kopf.operator(
                 registry=self._registry(),
                 settings=kopf.OperatorSettings(),
+                # Else kopf asks for the user's name, and one without a name (OpenShift) is an error.
+                identity=_IDENTITY,
                 standalone=True,
                 stop_flag=ending,
                 ready_flag=self.ready,
