@@ -4,11 +4,12 @@ EXAMPLE ?= digits
 BIN := .venv/bin
 GENERATED := crds schemas docs workflows charts tests/golden/chart
 
-.PHONY: help setup mlserver images locks demo test test-images e2e chaos lint generate verify figures
+.PHONY: help setup mlserver images locks demo test test-images e2e stories cluster-build cluster-up cluster-down \
+    kind-up kind-down chaos lint generate verify figures
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with everything in it, and bring Prometheus; TORCH_INDEX=<address> takes torch from there
 	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh scripts/setup.sh
@@ -34,6 +35,24 @@ test-images: .venv ## Build the images of operator and server, and run them
 
 e2e: .venv ## What needs a real API server (kube-apiserver and etcd), and the whole chain on the other example
 	@$(BIN)/python -m pytest -m "(real_apiserver or e2e) and not images" -o addopts="-ra --strict-markers"
+
+stories: .venv ## Stories on a real cluster: KUBECONFIG's, else kind's, else one on this machine (Linux, root)
+	@$(BIN)/python -m pytest -m cluster -o addopts="-ra --strict-markers" tests/e2e/stories
+
+cluster-build: .venv ## Build what a cluster on this machine is made of (Go; once)
+	@$(BIN)/python -m tests.e2e.cluster build
+
+cluster-up: .venv ## A cluster on this machine, without Docker (Linux, root)
+	@$(BIN)/python -m tests.e2e.cluster up
+
+cluster-down: .venv ## End it and remove all of it
+	@$(BIN)/python -m tests.e2e.cluster down
+
+kind-up: .venv ## A cluster by kind, with a pool of pretended GPUs
+	@$(BIN)/python -m tests.e2e.cluster kind-up
+
+kind-down: .venv ## Remove it
+	@$(BIN)/python -m tests.e2e.cluster kind-down
 
 chaos: .venv ## kill -9 in every phase of a whole loop (SEEDS=300)
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),300)

@@ -108,6 +108,7 @@ class GitServer:
     """What tests know of a running server, and may change while it runs."""
 
     root: Path
+    address: str = "127.0.0.1"
     port: int = 0
     user: str = ""
     password: str = ""
@@ -125,7 +126,7 @@ class GitServer:
 
     def url(self, name: str) -> str:
         """Return the URL of a repository below the root."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/{name}"
+        return f"{'https' if self.tls else 'http'}://{self.address}:{self.port}/{name}"
 
     def admits(self, header: str | None) -> bool:
         """Return whether an Authorization header is the right one."""
@@ -137,12 +138,18 @@ class GitServer:
 
 @contextlib.contextmanager
 def serving(
-    root: Path, *, user: str = "", password: str = "", token: str = "", certificate: Path | None = None
+    root: Path,
+    *,
+    user: str = "",
+    password: str = "",
+    token: str = "",
+    certificate: Path | None = None,
+    address: str = "127.0.0.1",
 ) -> Iterator[GitServer]:
     """Serve the repositories below a directory until the block ends; over TLS with a certificate (and key) in PEM."""
-    server = GitServer(root, user=user, password=password, token=token, tls=certificate is not None)
+    server = GitServer(root, address, user=user, password=password, token=token, tls=certificate is not None)
     handler = type("Handler", (_Handler,), {"told": server})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+    with ThreadingHTTPServer((address, 0), handler) as http:
         http.daemon_threads = True
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

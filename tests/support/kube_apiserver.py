@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,11 @@ def _own_address() -> str:
     return address if not address.startswith("127.") else "192.0.2.1"
 
 
+def _launched(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as out:
+        return subprocess.Popen(command, stdout=out, stderr=out)
+
+
 @dataclass(slots=True)
 class KubeApiServer:
     """etcd and kube-apiserver over one directory.
@@ -117,10 +123,18 @@ class KubeApiServer:
     port: int = 0
     etcd: str = ""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    address: str = "127.0.0.1"
+    """Where it listens; pods reach it at any other one."""
+    users: Sequence[tuple[str, str, str]] = ()
+    """Of those beside the administrator: token, name, group."""
+    options: Sequence[str] = ()
+    """Further flags."""
+    launch: Callable[[Sequence[str], Path], subprocess.Popen[bytes]] = _launched
+    """Starts a command that writes to a log."""
 
     @property
     def url(self) -> str:
-        return f"https://127.0.0.1:{self.port}"
+        return f"https://{self.address}:{self.port}"
 
     def start(self, timeout: float = 90) -> "KubeApiServer":
         """Start both and wait until the server is ready.
@@ -142,7 +156,8 @@ class KubeApiServer:
             "--unsafe-no-fsync=true",
         )
         tokens = self.directory / "tokens.csv"
-        tokens.write_text(f"{self.token},admin,admin,system:masters\n")
+        users = ((self.token, "admin", "system:masters"), *self.users)
+        tokens.write_text("".join(f"{token},{name},{name},{group}\n" for token, name, group in users))
         key = self.directory / "service-account.key"
         subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
         self.serve(timeout)
@@ -159,19 +174,25 @@ class KubeApiServer:
             "kube-apiserver",
             f"--etcd-servers={self.etcd}",
             f"--secure-port={self.port}",
-            "--bind-address=127.0.0.1",
-            f"--advertise-address={_own_address()}",
+            f"--bind-address={self.address}",
+            f"--advertise-address={self.address if self._for_pods else _own_address()}",
             f"--cert-dir={self.directory / 'certs'}",
             f"--token-auth-file={tokens}",
-            "--authorization-mode=RBAC",
+            f"--authorization-mode={'Node,RBAC' if self._for_pods else 'RBAC'}",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}",
-            "--disable-admission-plugins=ServiceAccount",
+            # Without a controller manager no namespace has an account, and no pod could be made.
+            *(() if self._for_pods else ("--disable-admission-plugins=ServiceAccount",)),
+            *self.options,
             *self._auditing(),
         )
         self._wait(time.monotonic() + timeout)
+
+    @property
+    def _for_pods(self) -> bool:
+        return not self.address.startswith("127.")
 
     def _auditing(self) -> list[str]:
         if not self.audited:
@@ -202,8 +223,7 @@ class KubeApiServer:
     def _run(self, program: str, *arguments: str) -> None:
         path = go_programs.find(program)
         assert path is not None
-        with (self.directory / f"{program}.log").open("ab") as log:
-            self.processes.append(subprocess.Popen([path, *arguments], stdout=log, stderr=log))
+        self.processes.append(self.launch([path, *arguments], self.directory / f"{program}.log"))
 
     def _wait(self, deadline: float) -> None:
         trusting = ssl._create_unverified_context()
@@ -246,11 +266,10 @@ class KubeApiServer:
                 process.wait(10)
 
 
-def kubeconfig(url: str, token: str) -> str:
-    """Return the text of a kubeconfig for a server and a token."""
-    cluster = (
-        f"{{server: '{url}', insecure-skip-tls-verify: true}}" if url.startswith("https") else f"{{server: '{url}'}}"
-    )
+def kubeconfig(url: str, token: str, authority: Path | None = None) -> str:
+    """Return the text of a kubeconfig for a server and a token; without an authority any certificate will do."""
+    trust = f"certificate-authority: '{authority}'" if authority else "insecure-skip-tls-verify: true"
+    cluster = f"{{server: '{url}', {trust}}}" if url.startswith("https") else f"{{server: '{url}'}}"
     return (
         "apiVersion: v1\nkind: Config\ncurrent-context: test\n"
         f"clusters: [{{name: test, cluster: {cluster}}}]\n"

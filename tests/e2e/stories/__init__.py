@@ -1,0 +1,1 @@
+"""Stories on a real cluster, each in a namespace of its own."""

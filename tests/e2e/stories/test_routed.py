@@ -1,0 +1,68 @@
+"""A canary on the real Envoy Gateway: the share of each version, counted by its answers."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from modelops.api.kinds import MODELRELEASE, SERVICE
+from modelops.api.labels import COMMAND
+from tests.e2e.stories import models
+from tests.e2e.stories.estate import Estate
+from tests.e2e.surroundings import gateway
+from tests.e2e.surroundings.chart import NAME, SYSTEM
+
+NAMESPACE, RELEASE = "story-routed", "price"
+REQUESTS = 200
+
+
+def test_canary_gets_its_share_and_then_everything(routes: Estate) -> None:
+    """Given a promoted version, when a second is released, then both answer by weight; once promoted, it alone."""
+    first = models.register(routes.mlflow, "routed-price", seed=1)
+    second = models.register(routes.mlflow, "routed-price", seed=2)
+
+    routes.client.apply(MODELRELEASE.resource, _release(first))
+    routes.until(MODELRELEASE, NAMESPACE, RELEASE, lambda status: status.get("phase") == "Promoted", 180)
+    assert _answers(routes, 20) == {first: 20}
+
+    routes.client.apply(MODELRELEASE.resource, _release(second))
+    paused = routes.until(MODELRELEASE, NAMESPACE, RELEASE, lambda status: status.get("phase") == "Paused", 180)
+    counted = _answers(routes, REQUESTS)
+    assert counted.keys() == {first, second}
+    assert 10 <= counted[second] <= 75, counted  # a fifth of 200, within six standard deviations
+
+    promote = json.dumps({"verb": "promote", "id": second, "revision": paused["canary"]["revision"]})
+    annotated = {"metadata": {"annotations": {COMMAND: promote}}}
+    routes.client.merge_patch(MODELRELEASE.resource, NAMESPACE, RELEASE, annotated)
+    routes.until(MODELRELEASE, NAMESPACE, RELEASE, lambda status: _stable(status) == second, 180)
+    assert _answers(routes, 20) == {second: 20}
+
+
+def _stable(status: dict[str, Any]) -> str:
+    return str((status.get("stable") or {}).get("version")) if status.get("phase") == "Promoted" else ""
+
+
+def _release(version: str) -> dict[str, Any]:
+    spec = {
+        "model": {"name": "routed-price", "version": version},
+        "serving": {"replicas": 1},
+        "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}},
+    }
+    return {"metadata": {"name": RELEASE, "namespace": NAMESPACE}, "spec": spec}
+
+
+def _answers(estate: Estate, requests: int) -> Counter[str]:
+    """Send requests through the gateway and count which versions answered."""
+    labels = {
+        "gateway.envoyproxy.io/owning-gateway-name": NAME,
+        "gateway.envoyproxy.io/owning-gateway-namespace": SYSTEM,
+    }
+    services = estate.client.list(SERVICE, gateway.NAMESPACE)
+    wanted = (s for s in services if labels.items() <= (s["metadata"].get("labels") or {}).items())
+    name = next(wanted)["metadata"]["name"]
+    path = f"/api/v1/namespaces/{gateway.NAMESPACE}/services/{name}:80/proxy/v2/models/{RELEASE}/infer"
+    counted: Counter[str] = Counter()
+    for _ in range(requests):
+        answer = estate.client.request("POST", path, body=models.ROW)
+        assert answer is not None
+        counted[answer["model_version"]] += 1
+    return counted

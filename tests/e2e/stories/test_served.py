@@ -1,0 +1,50 @@
+"""A registered model, served by pods of our server image."""
+
+from typing import Any
+
+from modelops.api.kinds import DEPLOYMENT, MODELRELEASE
+from modelops.api.labels import RELEASE
+from tests.e2e.stories import models
+from tests.e2e.stories.estate import Estate, is_ready
+from tests.support.operators import until
+
+NAMESPACE = "story-served"
+
+
+def test_registered_version_is_served_by_pods(estate: Estate) -> None:
+    """Given a model in MLflow, when a release names it, then pods of our server image answer for that version."""
+    version = models.register(estate.mlflow, "story-price")
+
+    estate.client.apply(MODELRELEASE.resource, _release(version))
+    status = estate.until(MODELRELEASE, NAMESPACE, "price", lambda status: status.get("canary"), 60)
+    name = f"price-{status['canary']['revision']}"
+    until(lambda: _replicas(estate, name) == 2, 180, lambda: estate.pods(NAMESPACE), 0.2)
+    answer = _ask(estate, name)
+
+    assert status["canary"]["version"] == version
+    assert [is_ready(pod) for pod in estate.pods(NAMESPACE, {RELEASE: "price"})] == [True, True]
+    assert answer["model_name"] == "price"
+    assert answer["model_version"] == version
+    assert answer["outputs"][0]["shape"][0] == 1
+
+
+def _replicas(estate: Estate, name: str) -> int:
+    deployment = estate.client.get(DEPLOYMENT, NAMESPACE, name) or {}
+    return int((deployment.get("status") or {}).get("readyReplicas") or 0)
+
+
+def _release(version: str) -> dict[str, Any]:
+    spec = {
+        "model": {"name": "story-price", "version": version},
+        "serving": {"replicas": 2},
+        "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
+    }
+    return {"metadata": {"name": "price", "namespace": NAMESPACE}, "spec": spec}
+
+
+def _ask(estate: Estate, service: str) -> dict[str, Any]:
+    """Ask a Service for a prediction, by way of the API server."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/services/{service}:http/proxy/v2/models/price/infer"
+    answer = estate.client.request("POST", path, body=models.ROW)
+    assert answer is not None
+    return answer
