@@ -118,7 +118,8 @@ def test_outputs_pass_from_step_to_step(bench: Bench) -> None:
 
 def test_bad_input_is_not_tried_again_and_its_line_is_told(bench: Bench) -> None:
     """Exit code 64 is final; the message is the step's own line."""
-    bench.workflow({"prepare": f"{bench.note('p')}; echo no column price > {OUT}/message; exit 64"}, retries=3)
+    said = f"echo no column price > $MODELOPS_ROOT{render.MESSAGE_PATH}"
+    bench.workflow({"prepare": f"{bench.note('p')}; {said}; exit 64"}, retries=3)
     progress = bench.end()
 
     assert progress.phase == "Failed"
