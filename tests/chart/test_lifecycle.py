@@ -27,7 +27,7 @@ from modelops.api.kinds import (
     WORKFLOW,
     Resource,
 )
-from modelops.api.labels import MANAGED_BY, MANAGER
+from modelops.api.labels import MANAGED_BY, MANAGER, RESULT
 from tests.chart.cluster import CHART, SYSTEM, Cluster
 from tests.chart.node import JOB, Node
 from tests.support.operators import CRD, until
@@ -99,7 +99,7 @@ def _repository(directory: Path) -> str:
 
 
 def _held(admin: KubeClient, resource: Resource, name: str) -> None:
-    """Put a finalizer of ours on an object, as nothing does today and an operator of another version might."""
+    """Put a finalizer of ours on an object, as an operator of another version might."""
     admin.merge_patch(resource, TEAM, name, {"metadata": {"finalizers": [OURS]}})
 
 
@@ -137,14 +137,15 @@ def test_install_upgrade_uninstall(cluster: Cluster, tmp_path: Path) -> None:
 
         workflow = admin.list(WORKFLOW, TEAM)[0]
         assert workflow["metadata"]["labels"][MANAGED_BY] == MANAGER
-        _held(admin, WORKFLOW, workflow["metadata"]["name"])
+        assert workflow["metadata"]["finalizers"] == [RESULT]
         _held(admin, DATASET.resource, "listings")
-        admin.delete(WORKFLOW, TEAM, workflow["metadata"]["name"])
         cluster.helm("uninstall", "modelops", "--timeout=120s")
         assert node.pods == []
 
     assert "2 finalizers taken off" in node.jobs["modelops-uninstall"]
     assert _of_the_chart(admin) == set()
+    # Nobody holds the Workflow any more: deleted, it is gone.
+    admin.delete(WORKFLOW, TEAM, workflow["metadata"]["name"])
     assert admin.list(WORKFLOW, TEAM) == []
     # Everybody's objects and their kinds stay, until somebody deletes them; and then they go.
     assert admin.get(GITSOURCE.resource, TEAM, "team") is not None
