@@ -3,12 +3,11 @@
 import pytest
 import yaml
 
-from modelops.api.kinds import NAMESPACE, Resource
+from modelops.api.kinds import NAMESPACE, POD
 from tests.chart.cluster import CHART, SYSTEM, Cluster
 from tests.golden.chart import ROOT, SETS
 
 pytestmark = pytest.mark.real_apiserver
-_POD = Resource("", "v1", "Pod", "pods")
 
 
 @pytest.fixture(scope="module")
@@ -37,4 +36,4 @@ def test_pods_keep_the_restricted_standard(prepared: Cluster, name: str) -> None
     assert templates
     for number, template in enumerate(templates):
         meta = {"name": f"pod-{number}", "namespace": SYSTEM}
-        assert prepared.admin.dry_run(_POD, {"metadata": meta, "spec": template["spec"]}) is not None
+        assert prepared.admin.dry_run(POD, {"metadata": meta, "spec": template["spec"]}) is not None

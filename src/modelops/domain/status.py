@@ -13,6 +13,8 @@ from modelops.domain.plan import ConditionSpec
 _S = TypeVar("_S", bound=Status)
 _ONLY_WHILE_TRUE: Final = frozenset({"Reconciling", "Stalled"})
 _MAX_MESSAGE: Final = 1024
+CAPACITY: Final = "WaitingForCapacity"
+"""Reason of whatever waits for room: nodes, GPUs, a quota."""
 
 
 def ready(reason: str, message: str) -> ConditionSpec:
@@ -33,6 +35,11 @@ def reconciling(reason: str, message: str) -> ConditionSpec:
 def stalled(reason: str, message: str) -> tuple[ConditionSpec, ConditionSpec]:
     """Return Ready=False and Stalled=True with one reason: a human has to act."""
     return not_ready(reason, message), ConditionSpec("Stalled", "True", reason, message)
+
+
+def said(condition: Condition) -> ConditionSpec:
+    """Return what says a condition once more."""
+    return ConditionSpec(condition.type, condition.status, condition.reason, condition.message)
 
 
 def build_conditions(

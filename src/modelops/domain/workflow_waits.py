@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-CAPACITY: Final = "WaitingForCapacity"
+from modelops.domain.status import CAPACITY
+
 NOT_TAKEN_UP: Final = "WorkflowNotTakenUp"
 PENDING: Final = "PodPending"
 _PATIENCE: Final = timedelta(seconds=30)

@@ -125,7 +125,7 @@ class Loop(Generic[_O]):
         if plan.status_first:
             obj = self._write(obj, plan.status, plan.conditions)
         elif plan.status_before is not None:
-            kept = [_spec(condition) for condition in self._status(obj).conditions]
+            kept = [statuses.said(condition) for condition in self._status(obj).conditions]
             obj = self._write(obj, plan.status_before, kept or _BEGUN)
         try:
             act(plan.actions, self._ports, each_by_itself=plan.each_by_itself, acting_as=plan.acting_as)
@@ -193,7 +193,7 @@ class Loop(Generic[_O]):
                 statuses.reconciling(error.reason, error.message),
             ]
         said = {spec.type for spec in wanted} | {"Reconciling", "Stalled"}
-        others = [_spec(condition) for name, condition in previous.items() if name not in said]
+        others = [statuses.said(condition) for name, condition in previous.items() if name not in said]
         changed = was_ready is None or (was_ready.reason, was_ready.message) != (error.reason, error.message)
         self._keep(obj, [*wanted, *others])
         if isinstance(error, Stalled) and changed:
@@ -227,7 +227,3 @@ class Loop(Generic[_O]):
 
 def _conditions(obj: Mapping[str, Any]) -> tuple[Condition, ...]:
     return Status.model_validate(obj.get("status") or {}).conditions
-
-
-def _spec(condition: Condition) -> ConditionSpec:
-    return ConditionSpec(condition.type, condition.status, condition.reason, condition.message)

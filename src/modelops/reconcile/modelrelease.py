@@ -21,7 +21,7 @@ from modelops.api.kinds import (
     Kind,
     Resource,
 )
-from modelops.api.labels import OWNER_KIND, OWNER_NAME, REVISION
+from modelops.api.labels import OWNER_KIND, OWNER_NAME
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.queries import Subject
@@ -31,7 +31,14 @@ from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import counts_from, due, interval_of, window_start
 from modelops.domain.release.objects import Gateway, is_ready
 from modelops.domain.release.observed import Observed
-from modelops.domain.release.revision import Registered, ServingDefaults, candidate, child_name, revision_of
+from modelops.domain.release.revision import (
+    Registered,
+    ServingDefaults,
+    candidate,
+    child_name,
+    revision_of,
+    selector_of,
+)
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
@@ -215,6 +222,5 @@ def _pods(
     for one in (status.stable, status.canary):
         name = "" if one is None else child_name(owner.name, one.revision)
         if one is not None and name in deployments and not is_ready(deployments[name]):
-            labels = {OWNER_KIND: owner.kind, OWNER_NAME: owner.name, REVISION: one.revision}
-            found[name] = ports.cluster.list(POD, owner.namespace, labels)
+            found[name] = ports.cluster.list(POD, owner.namespace, selector_of(owner.name, one.revision))
     return found

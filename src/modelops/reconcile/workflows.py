@@ -22,7 +22,7 @@ def current(owner: Owner, prefix: str, attempt: Attempt | None, ports: Ports) ->
 
 
 def strays(owner: Owner, prefix: str, attempt: Attempt | None, ports: Ports) -> tuple[_Obj, ...]:
-    """Return an object's Workflows from before its attempt, as far as they still run or are held.
+    """Return an object's Workflows from before its attempt.
 
     One that is younger than the attempt is none: then it is the object that was read too early.
     """
@@ -35,7 +35,6 @@ def strays(owner: Owner, prefix: str, attempt: Attempt | None, ports: Ports) -> 
         if workflow["metadata"]["name"] != name
         and _is_owned(workflow, owner)
         and datetime.fromisoformat(workflow["metadata"]["creationTimestamp"]) < attempt.started_at
-        and attempts.end(workflow)
     )
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import GITSOURCE, LEASE, Kind, Resource
+from modelops.api.kinds import GITSOURCE, LEASE, POD, Kind
 from modelops.errors import ModelopsError
 from tests.e2e.cluster.choice import Cluster
 from tests.e2e.surroundings.chart import NAME, SYSTEM
 from tests.support.git_server import serving
 from tests.support.operators import until
 
-POD: Final = Resource("", "v1", "Pod", "pods")
 _SELECTED: Final = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": NAME}
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from modelops.api.kinds import COMPUTEPOOL, DATASET, GITSOURCE, MODELRELEASE, TRAININGRUN
-from tests.e2e.stories.estate import POD, Estate
+from modelops.api.kinds import COMPUTEPOOL, DATASET, GITSOURCE, MODELRELEASE, POD, TRAININGRUN
+from tests.e2e.stories.estate import Estate
 from tests.e2e.surroundings.chart import SYSTEM
 from tests.support.git_server import Repository
 from tests.support.operators import until

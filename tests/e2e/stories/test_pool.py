@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from modelops.api.kinds import COMPUTEPOOL, TRAININGRUN
+from modelops.api.kinds import COMPUTEPOOL, POD, TRAININGRUN
 from modelops.api.labels import OWNER_KIND
 from tests.e2e.cluster.gpus import GPU
 from tests.e2e.cluster.layout import MEMBERS
-from tests.e2e.stories.estate import POD, Estate, is_ready
+from tests.e2e.stories.estate import Estate, is_ready
 from tests.e2e.stories.test_trained import GPU_POOL, TRAINING, manifest
 from tests.support.git_server import Repository
 from tests.support.operators import until

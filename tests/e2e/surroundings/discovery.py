@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import Resource
+from modelops.api.kinds import POD
 from modelops.errors import ModelopsError
 
-_POD: Final = Resource("", "v1", "Pod", "pods")
 _PORT: Final = "metrics"
 _PATHS: Final = {"envoy": "/stats/prometheus"}
 """Of containers that do not answer at /metrics."""
@@ -50,7 +49,7 @@ def main(kubeconfig: str, file: Path) -> None:
     written = ""
     while True:
         try:
-            wanted = json.dumps(targets(client.list(_POD, None)))
+            wanted = json.dumps(targets(client.list(POD, None)))
         except ModelopsError as error:
             sys.stderr.write(f"{error}\n")
         else:

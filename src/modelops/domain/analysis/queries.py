@@ -86,8 +86,7 @@ class EnvoyFigures:
 
     def success_rate(self, window: timedelta) -> str:
         """Return the query for the share of requests that the server answered without a 5xx, 0-1."""
-        good = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
-        return f"({good} or vector(0)) / {self.samples(window)}"
+        return f"{self._good(window)} / {self.samples(window)}"
 
     def client_error_share(self, window: timedelta) -> str:
         """Return the query for the share of requests that were answered with a 4xx, 0-1."""
@@ -95,8 +94,7 @@ class EnvoyFigures:
 
     def failures(self, window: timedelta) -> str:
         """Return the query for how many requests were not answered, or with a 5xx."""
-        good = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
-        return f"clamp_min({self.samples(window)} - ({good} or vector(0)), 0)"
+        return f"clamp_min({self.samples(window)} - {self._good(window)}, 0)"
 
     def client_errors(self, window: timedelta) -> str:
         """Return the query for how many requests were answered with a 4xx."""
@@ -125,6 +123,10 @@ class EnvoyFigures:
     def slow(self, window: timedelta, bucket: str | None) -> str:
         """Return the query for how many requests took longer than a bucket, or never ended; arguments: slow_share."""
         return f"clamp_min({self.slow_samples(window)} - {self._fast(window, bucket)}, 0)"
+
+    def _good(self, window: timedelta) -> str:
+        grown = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
+        return f"({grown} or vector(0))"
 
     def _fast(self, window: timedelta, bucket: str | None) -> str:
         if bucket is None:

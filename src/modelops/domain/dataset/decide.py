@@ -12,7 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from modelops.api.kinds import WORKFLOW
-from modelops.api.v1alpha1.common import API_VERSION, Condition
+from modelops.api.v1alpha1.common import API_VERSION
 from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus
 from modelops.domain import attempts, status
 from modelops.domain.plan import ConditionSpec, CreateObject, EventSpec, Plan
@@ -94,7 +94,7 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
     match progress.phase:
         case "Missing":
             if _on_record(seen):
-                return Plan(seen.status, tuple(_same(condition) for condition in seen.status.conditions))
+                return Plan(seen.status, tuple(status.said(condition) for condition in seen.status.conditions))
             if seen.status.workflow is None or not seen.status.workflow.uid:
                 actions = (*attempts.end(seen.workflow), CreateObject(WORKFLOW, _render(seen, blob, attempt)))
                 return Plan(new, _working(seen, "starting"), actions, requeue_after=_SOON)
@@ -217,10 +217,6 @@ def _on_record(seen: Observed) -> bool:
     return seen.status.workflow is not None and seen.status.workflow.phase in ("Failed", "Error")
 
 
-def _same(condition: Condition) -> ConditionSpec:
-    return ConditionSpec(condition.type, condition.status, condition.reason, condition.message)
-
-
 def _good(revision: DatasetRevision, new: DatasetStatus) -> tuple[ConditionSpec, ...]:
     parts = ", ".join(f"{count} {part}" for part, count in (new.splits or {}).items())
     message = f"{revision.rows} rows ({parts}), {new.quarantined or 0} in quarantine"
@@ -234,7 +230,7 @@ def _working(seen: Observed, message: str, reason: str = "Preparing") -> tuple[C
 def _kept_ready(seen: Observed, reason: str, message: str) -> tuple[ConditionSpec, ...]:
     """An object that is being brought up to date is not Ready; its old revision stays in status for readers."""
     validated = [c for c in seen.status.conditions if c.type == "Validated"]
-    kept = tuple(_same(condition) for condition in validated)
+    kept = tuple(status.said(condition) for condition in validated)
     return (status.not_ready(reason, message), *kept)
 
 

@@ -4,16 +4,14 @@ Time without room (nodes, GPUs, quota) counts against capacityDeadline, all othe
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
 from modelops.domain.plan import EventSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
-
-CAPACITY: Final = "WaitingForCapacity"
+from modelops.domain.status import CAPACITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +46,19 @@ def starting(seen: Observed, status: ModelReleaseStatus, canary: RevisionStatus)
 
 def given_up_at(seen: Observed, status: ModelReleaseStatus, canary: RevisionStatus) -> datetime:
     """Return when a canary whose servers are not ready is given up."""
+    since, limit = _patience(seen, status, canary)
+    return since + limit
+
+
+def _patience(seen: Observed, status: ModelReleaseStatus, canary: RevisionStatus) -> tuple[datetime, timedelta]:
+    """Return since when, and for how long, what is missing is waited for."""
     if status.capacity_missing_since is not None:
-        return status.capacity_missing_since + seen.spec.capacity_deadline
-    return (status.starting_since or canary.since or seen.now) + seen.spec.progress_deadline
+        return status.capacity_missing_since, seen.spec.capacity_deadline
+    return status.starting_since or canary.since or seen.now, seen.spec.progress_deadline
 
 
 def _unless_late(seen: Observed, start: Start, canary: RevisionStatus, why: str) -> Start:
-    if seen.now < given_up_at(seen, start.status, canary):
+    since, limit = _patience(seen, start.status, canary)
+    if seen.now < since + limit:
         return start
-    missing = start.status.capacity_missing_since is not None
-    limit = seen.spec.capacity_deadline if missing else seen.spec.progress_deadline
     return Start(start.status, f"DeadlineExceeded: not ready within {format_duration(limit)}: {why}", start.events)

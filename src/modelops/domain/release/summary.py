@@ -7,7 +7,6 @@ from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
-from modelops.domain.release.starting import CAPACITY
 
 _Conditions = tuple[ConditionSpec, ...]
 
@@ -73,7 +72,7 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
     if canary is not None:
         waiting = f", waiting for {status.waiting_for}" if status.waiting_for else ""
         message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{waiting}"
-        reason = phase if status.capacity_missing_since is None else CAPACITY
+        reason = phase if status.capacity_missing_since is None else statuses.CAPACITY
         found.append(ConditionSpec("Progressing", "True", reason, message))
         found.append(statuses.reconciling(reason, message))
         found.append(ConditionSpec("Promoted", "False", phase, message))
@@ -108,7 +107,7 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
     stable = status.stable
     if stable is None:
         if status.canary is not None:
-            reason = "Progressing" if status.capacity_missing_since is None else CAPACITY
+            reason = "Progressing" if status.capacity_missing_since is None else statuses.CAPACITY
             why = f": {status.waiting_for}" if status.waiting_for else ""
             return statuses.not_ready(reason, f"version {status.canary.version} is the first and not ready yet{why}")
         failed = _degraded(seen, status)

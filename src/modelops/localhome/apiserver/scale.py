@@ -10,6 +10,7 @@ from typing import Any, Final
 from modelops.localhome.apiserver import answers
 from modelops.localhome.apiserver.answers import ApiError, FieldError, Obj
 from modelops.localhome.apiserver.resources import ResourceType
+from modelops.localhome.apiserver.selectors import value_at
 
 _HEAD: Final = {"kind": "Scale", "apiVersion": "autoscaling/v1"}
 _CARRIED: Final = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
@@ -22,13 +23,13 @@ def view(kind: ResourceType, obj: Obj) -> Obj:
         ApiError: 500, the object has no number of replicas.
     """
     path = kind.scale["specReplicasPath"]
-    wanted = _at(obj, path)
+    wanted = value_at(obj, path.strip("."))
     if wanted is None:
         told = f'the spec replicas field "{path}" does not exist'
         raise ApiError(500, "InternalError", f"Internal error occurred: {told}", {"causes": [{"message": told}]})
-    status: Obj = {"replicas": _at(obj, kind.scale["statusReplicasPath"]) or 0}
+    status: Obj = {"replicas": value_at(obj, kind.scale["statusReplicasPath"].strip(".")) or 0}
     selector = kind.scale.get("labelSelectorPath")
-    if selector and (labels := _at(obj, selector)):
+    if selector and (labels := value_at(obj, selector.strip("."))):
         status["selector"] = labels
     meta = {key: obj["metadata"][key] for key in _CARRIED if key in obj["metadata"]}
     # Go leaves a zero out.
@@ -57,7 +58,7 @@ def scaled(kind: ResourceType, change: Callable[[Obj], Any]) -> Callable[[Obj], 
                 "autoscaling", "Scale", name, [FieldError("FieldValueInvalid", "spec.replicas", told)]
             )
         found = copy.deepcopy(obj)
-        *parents, last = _parts(kind.scale["specReplicasPath"])
+        *parents, last = kind.scale["specReplicasPath"].strip(".").split(".")
         home = found
         for part in parents:
             home = home.setdefault(part, {})
@@ -67,13 +68,3 @@ def scaled(kind: ResourceType, change: Callable[[Obj], Any]) -> Callable[[Obj], 
         return found
 
     return apply
-
-
-def _parts(path: str) -> list[str]:
-    return path.strip(".").split(".")
-
-
-def _at(obj: Any, path: str) -> Any:
-    for part in _parts(path):
-        obj = obj.get(part) if isinstance(obj, dict) else None
-    return obj

@@ -70,12 +70,18 @@ def labels(selector: str) -> Predicate:
     return matches
 
 
-def _field(obj: Obj, path: str) -> str:
-    if path == "source":
-        return str((obj.get("source") or {}).get("component") or obj.get("reportingComponent") or "")
+def value_at(obj: Obj, path: str) -> Any:
+    """Return what stands at a path such as `spec.replicas`, or None."""
     value: Any = obj
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _field(obj: Obj, path: str) -> str:
+    if path == "source":
+        return str((obj.get("source") or {}).get("component") or obj.get("reportingComponent") or "")
+    value = value_at(obj, path)
     return "" if value is None else str(value)
 
 
