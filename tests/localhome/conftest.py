@@ -75,4 +75,7 @@ def machine(api_server: LocalApiServer, tmp_path: Path) -> Iterator[Machine]:
     for process in found.started:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            try:
+                process.wait(20)
+            finally:
+                process.kill()  # or it runs the next test's Workflows too

@@ -43,10 +43,16 @@ def run_controller(build: Callable[[KubeClient, Path], Controller]) -> int:
 
 
 def _run(controller: Controller) -> int:
-    """Run in a thread of its own: a signal handler interrupts the main one, and must find no lock held there."""
+    """Run in a thread of its own: a signal handler interrupts the main one, and must find no lock held there.
+
+    The kernel may give a signal to any thread, and Python's handler runs only once the main one wakes. So the byte that
+    wakes it is written by the interpreter's own handler, in whatever thread that runs.
+    """
     heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os.write(told, b"!"))
+        signal.signal(number, lambda *_: None)
     with ThreadPoolExecutor(1, thread_name_prefix="controller") as pool:
         running = pool.submit(controller.run)
         running.add_done_callback(lambda _: os.write(told, b"."))
