@@ -131,6 +131,7 @@ def test_bake_holds_at_its_end_while_a_metric_has_no_answer(world: World, silenc
     world.settle(seconds=300)
     assert world.route() == {old: 80, new: 20}
     assert world.status["waitingFor"].startswith("success-rate: NoData")
+    assert world.status["phase"] == "Baking"
     world.answer()
     world.settle(seconds=20)
     assert world.route() == {old: 50, new: 50}

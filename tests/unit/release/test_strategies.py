@@ -211,7 +211,7 @@ def test_servers_that_come_and_go_are_given_up(world: World) -> None:
 
 
 def test_undo_to_what_blue_green_kept_warm_is_immediate(world: World) -> None:
-    """Its servers are there: not one has to start."""
+    """Its servers are there: not one has to start. Those of what was undone go at once."""
     old, new = begun(world, {"blueGreen": {"scaleDownDelay": "1h"}})
     assert world.status["stable"]["revision"] == new
     assert world.status["history"][-1]["message"] == "blue-green: nothing is analyzed"
@@ -220,6 +220,8 @@ def test_undo_to_what_blue_green_kept_warm_is_immediate(world: World) -> None:
     world.command("undo", revision=old)
     world.settle(seconds=2)
     assert world.route() == {old: 100}
+    world.settle(seconds=20)
+    assert world.deployments() == {old}
 
 
 def test_comparison_after_the_switch_is_refused(world: World) -> None:
