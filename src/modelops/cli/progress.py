@@ -72,8 +72,7 @@ def _picture(found: dict[str, Any], line: str) -> "Group":
     status = found.get("status") or {}
     parts = [Text(line)]
     if status.get("canary"):
-        steps = found["spec"]["strategy"]["canary"]["steps"]
-        parts.append(_steps(steps, int(status.get("step", 0))))
+        parts.append(_steps(_steps_of(found["spec"]["strategy"]), int(status.get("step", 0))))
         parts.append(_bar(int(status.get("weight", 0))))
     for metric in status.get("analysis") or ():
         looks = metric.get("measurements") or ()
@@ -83,6 +82,15 @@ def _picture(found: dict[str, Any], line: str) -> "Group":
             text = f"  {metric['name']}: {last['verdict']} {value} against {metric.get('bound', '')}"
             parts.append(Text(text, style=show.RED if last["verdict"] == "Fail" else ""))
     return Group(*parts)
+
+
+def _steps_of(strategy: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps that a strategy comes to, as they are written."""
+    from modelops.api.v1alpha1.modelrelease import Strategy  # noqa: PLC0415 - on a terminal only
+    from modelops.domain.release.steps import effective_steps  # noqa: PLC0415
+
+    steps = effective_steps(Strategy.model_validate(strategy))
+    return [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in steps]
 
 
 def _steps(steps: list[dict[str, Any]], at: int) -> "Any":
@@ -103,7 +111,7 @@ def _bar(weight: int) -> "Any":
 
 
 def step_words(step: dict[str, Any]) -> str:
-    """Return a step of a canary as people say it: `10 %`, `analyze 5m`, `pause`."""
+    """Return a step of a canary as people say it: `10 %`, `analyze 5m`, `approve`."""
     if "setWeight" in step and step["setWeight"] is not None:
         return f"{step['setWeight']} %"
     if step.get("analyze"):
@@ -111,4 +119,13 @@ def step_words(step: dict[str, Any]) -> str:
     if step.get("pause") is not None:
         duration = step["pause"].get("duration")
         return f"pause {duration}" if duration else "pause for a human"
+    if step.get("bake"):
+        return f"bake {step['bake']['duration']}"
+    if step.get("setCanaryScale"):
+        scale = step["setCanaryScale"]
+        return f"scale to {scale['replicas']}" if "replicas" in scale else f"scale to {_percent(scale)}"
     return next(iter(step), "step")
+
+
+def _percent(scale: dict[str, Any]) -> str:
+    return f"{scale['percent']} % of the servers" if "percent" in scale else "the weight"

@@ -18,6 +18,7 @@ from modelops.api.v1alpha1.common import (
     rule,
     rules,
 )
+from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, CanaryScale, Direct, Linear
 
 Alias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Hostname = Annotated[str, Field(max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
@@ -114,13 +115,14 @@ class Pause(Model):
 
 
 class Step(Model):
-    """Exactly one of setWeight, analyze and pause."""
+    """Exactly one of setWeight, setCanaryScale, analyze, bake, pause and approve."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "[has(self.setWeight), has(self.analyze), has(self.pause)].filter(x, x).size() == 1",
-                "a step is exactly one of setWeight, analyze and pause",
+                "[has(self.setWeight), has(self.analyze), has(self.pause), has(self.approve), has(self.bake), "
+                "has(self.setCanaryScale)].filter(x, x).size() == 1",
+                "a step is exactly one of setWeight, setCanaryScale, analyze, bake, pause and approve",
             )
         )
     }
@@ -129,6 +131,9 @@ class Step(Model):
     """Percent of the traffic for the canary."""
     analyze: Analyze | None = None
     pause: Pause | None = None
+    approve: Approve | None = None
+    bake: Bake | None = None
+    set_canary_scale: CanaryScale | None = None
 
 
 class Canary(Model):
@@ -138,9 +143,21 @@ class Canary(Model):
 
 
 class Strategy(Model):
-    """How a new revision gets its traffic."""
+    """How a new revision gets its traffic: exactly one of canary, linear, blueGreen and direct."""
 
-    canary: Canary
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "[has(self.canary), has(self.linear), has(self.blueGreen), has(self.direct)].filter(x, x).size() == 1",
+                "set exactly one of canary, linear, blueGreen and direct",
+            )
+        )
+    }
+
+    canary: Canary | None = None
+    linear: Linear | None = None
+    blue_green: BlueGreen | None = None
+    direct: Direct | None = None
 
 
 class ModelReleaseSpec(Spec):
@@ -149,9 +166,15 @@ class ModelReleaseSpec(Spec):
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "!self.strategy.canary.steps.exists(s, has(s.analyze)) || "
+                "!has(self.strategy.canary) || !self.strategy.canary.steps.exists(s, has(s.analyze)) || "
                 "(has(self.analysis) && has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
                 "an analyze step needs analysis.metrics",
+            ),
+            rule(
+                "(!has(self.strategy.linear) && "
+                "!(has(self.strategy.blueGreen) && has(self.strategy.blueGreen.postPromotion))) || "
+                "(has(self.analysis) && has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
+                "linear and blueGreen.postPromotion need analysis.metrics",
             ),
             rule(
                 "!has(self.serving) || self.serving.runtime != 'mlflow' || "
@@ -212,11 +235,23 @@ class ReleaseRecord(StatusModel):
     finished_at: AwareDatetime
 
 
+class Approval(StatusModel):
+    """A human's word that let a canary go on."""
+
+    step: int
+    """Index of the step that it left."""
+    at: AwareDatetime
+    by: Annotated[str, Field(max_length=128)] = ""
+    """As the command says; whoever may give commands may say any name."""
+    command: Annotated[str, Field(max_length=128)] = ""
+    """Its id."""
+
+
 class ModelReleaseStatus(Status):
     """Who serves, who is tried, how far, and why it waits."""
 
     phase: Annotated[str, Field(max_length=32)] = ""
-    """For people: Pending, Initial, Progressing, Analyzing, Paused, Promoting, RollingBack, Promoted, Degraded."""
+    """For people: Pending, Initial, Progressing, Analyzing, Baking, Paused, Promoting, Promoted, Degraded."""
     stable: RevisionStatus | None = None
     canary: RevisionStatus | None = None
     equivalent_version: Annotated[str, Field(max_length=32)] | None = None
@@ -244,7 +279,14 @@ class ModelReleaseStatus(Status):
     capacity_missing_since: AwareDatetime | None = None
     """Since when the canary's servers wait for room; None while they have it."""
     starting_since: AwareDatetime | None = None
-    """When the canary's servers got the room they had waited for; progressDeadline counts from here then."""
+    """When the canary's servers got the room they had waited for, or more were asked for; progressDeadline counts from
+    here then."""
+    ready_since: AwareDatetime | None = None
+    """Since when as many of the canary's servers as it needs are ready; None while they are not."""
+    by_hand: bool = False
+    """`promote --full` was said: what was not measured is not waited for."""
+    approvals: Annotated[tuple[Approval, ...], Field(max_length=10)] = ()
+    """Of the canary; the last ten."""
     retiring: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions without traffic whose servers still drain."""
     retiring_since: AwareDatetime | None = None

@@ -8,6 +8,7 @@ from modelops.cli.foresee.training import reused, trains
 from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
+from modelops.domain.release.steps import effective_steps
 
 
 def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: World) -> Iterator[str]:
@@ -82,9 +83,14 @@ def _changed_release(
 
 
 def steps_words(spec: ModelReleaseSpec) -> str:
-    """Return the way of a canary in words: `canary 10 % → analyze 5m → 100 %`."""
-    dumped = [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in spec.strategy.canary.steps]
-    return "canary " + " → ".join([*map(step_words, dumped), "100 %"])
+    """Return the way of a new revision in words: `canary 10 % → analyze 5m → 100 %`."""
+    steps = effective_steps(spec.strategy)
+    words = [step_words(step.model_dump(mode="json", by_alias=True, exclude_none=True)) for step in steps]
+    if not any(step.set_weight == 100 for step in steps):
+        words.append("100 %")
+    strategy = spec.strategy
+    name = "linear" if strategy.linear else "blue-green" if strategy.blue_green else "direct" if strategy.direct else ""
+    return f"{name or 'canary'} {' → '.join(words)}"
 
 
 def _will_train(run: Obj, world: World) -> bool:

@@ -20,6 +20,7 @@ _TIMES: Final = (
     "retiring_since",
     "capacity_missing_since",
     "starting_since",
+    "ready_since",
 )
 
 

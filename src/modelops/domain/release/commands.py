@@ -1,12 +1,18 @@
 """What a human's word does to a release: promote, abort, retry, pause, unpause, undo. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import ValidationError
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseLineage, RevisionStatus
 from modelops.domain.plan import EventSpec
 from modelops.domain.release import objects, settle
+from modelops.domain.release.approvals import approved
 from modelops.domain.release.measure import another_chance
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.scale import is_staffed
+from modelops.domain.release.steps import effective_steps, ends_by_word
 
 _Answer = tuple[ModelReleaseStatus, tuple[EventSpec, ...]]
 _BY_HAND = "by hand"
@@ -32,7 +38,7 @@ def handle(seen: Observed) -> _Answer:
                 EventSpec("Aborted", f"version {status.canary.version}: {message}", "Warning"),
             )
         case "promote":
-            return _promote(seen, status, full=command.get("full") is True, step=command.get("step"))
+            return _promote(seen, status, command)
         case "pause":
             return status.model_copy(update={"paused_reason": _BY_HAND}), (EventSpec("Paused", _BY_HAND),)
         case "unpause":
@@ -41,21 +47,27 @@ def handle(seen: Observed) -> _Answer:
             return _ignored(status, verb, "no such verb; use promote, abort, retry, pause, unpause or undo")
 
 
-def _promote(seen: Observed, status: ModelReleaseStatus, *, full: bool, step: object) -> _Answer:
-    steps = seen.spec.strategy.canary.steps
-    if full:
+def _promote(seen: Observed, status: ModelReleaseStatus, command: Mapping[str, Any]) -> _Answer:
+    steps, step = effective_steps(seen.spec.strategy), command.get("step")
+    going = {"step_started_at": seen.now, "approvals": approved(status, command, seen.now)}
+    if command.get("full") is True:
         if not objects.is_ready(seen.deployment(status.canary)):
             return _ignored(status, "promote", "its servers are not ready yet; wait for them, then promote --full")
         # A human's word stands in for what was not measured; the metrics' figures stay to be read.
-        update = {"step": len(steps), "desired_weight": 100, "paused_reason": None, "step_started_at": seen.now}
-        return status.model_copy(update=update), (EventSpec("PromotedByHand", "the steps that are left are skipped"),)
+        update = going | {"step": len(steps), "by_hand": True, "paused_reason": None}
+        forced = status.model_copy(update=update)
+        if is_staffed(seen, forced):
+            forced = forced.model_copy(update={"desired_weight": 100})
+        return forced, (EventSpec("PromotedByHand", "the steps that are left are skipped"),)
     if isinstance(step, int) and step != status.step:
         return _ignored(status, "promote", f"step {step} is over")
     if status.paused_reason is not None:
         return _unpause(status), (EventSpec("Unpaused", _BY_HAND),)
-    if status.step < len(steps) and steps[status.step].pause is not None:
-        update = {"step": status.step + 1, "step_started_at": seen.now, "waiting_for": None, "eta": None}
-        return status.model_copy(update=update), (EventSpec("PromotedByHand", f"step {status.step + 1} is left"),)
+    if status.step < len(steps) and ends_by_word(steps[status.step]):
+        # What has no answer now is forgiven, so that the word lets the weight rise; the next look counts again.
+        update = going | {"step": status.step + 1, "waiting_for": None, "eta": None}
+        left = status.model_copy(update=update | {"analysis": another_chance(status.analysis)})
+        return left, (EventSpec("PromotedByHand", f"step {status.step + 1} is left"),)
     return _ignored(status, "promote", "it is not paused; `promote --full` skips the steps that are left")
 
 
@@ -86,7 +98,7 @@ def _undo(seen: Observed, status: ModelReleaseStatus, revision: str) -> _Answer:
         return _ignored(status, "undo", f"revision {revision or '?'} was not promoted before, or its template is gone")
     if status.canary is not None:
         status = settle.ended(status, "Aborted", seen.now, f"undone by hand: back to version {back.version}")
-    status = settle.undone(status, back, len(seen.spec.strategy.canary.steps), seen.now)
+    status = settle.undone(status, back, len(effective_steps(seen.spec.strategy)), seen.now)
     said = EventSpec("Undone", f"version {stable.version} is held back; version {back.version} comes back", "Warning")
     return status, (said,)
 

@@ -5,48 +5,32 @@ target ──► new revision? ──► canary: ready ─► setWeight ─► c
                                  └──────────► weight 0 in the same tick ◄────────────────┘ ─► RolledBack | Aborted
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, SERVICE
 from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
 from modelops.domain import status as statuses
-from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
+from modelops.domain.plan import Action, DeleteObject, Plan, SetAlias
 from modelops.domain.release import objects, settle
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
-from modelops.domain.release.looks import next_look, window_start
+from modelops.domain.release.leaving import leaves_at
+from modelops.domain.release.looks import next_look
 from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.scale import canary_replicas, is_staffed, noted
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
+from modelops.domain.release.stepping import move
 from modelops.domain.release.summary import pause_reason, summarise
+from modelops.domain.release.turn import Turn
 
 _IDLE: Final = timedelta(minutes=1)
 _ASK_AGAIN: Final = timedelta(seconds=10)
-_LONGEST_DRAIN: Final = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one decision has come to so far."""
-
-    status: ModelReleaseStatus
-    actions: tuple[Action, ...] = ()
-    events: tuple[EventSpec, ...] = ()
-    decisive: bool = False
-    """A verdict was reached: it is written down before it is acted on, so that no crash can lose it."""
-
-    def with_status(self, **update: Any) -> "Turn":
-        """Return the turn with fields of the status replaced."""
-        return replace(self, status=self.status.model_copy(update=update))
-
-    def saying(self, reason: str, message: str, *, warning: bool = False) -> "Turn":
-        """Return the turn with one more Event."""
-        return replace(self, events=(*self.events, EventSpec(reason, message, "Warning" if warning else "Normal")))
 
 
 def decide_release(seen: Observed) -> Plan:
@@ -117,22 +101,26 @@ def _same_artifact(turn: Turn, target: RevisionStatus) -> Turn:
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
     turn = _confirm(seen, turn.with_status(waiting_for=None, eta=None))
+    turn = replace(turn, status=noted(seen, turn.status))
     turn, failed, hold, waiting = _measure(seen, turn)
     if failed:
         return _end(seen, turn, "RolledBack", failed)
     status, canary = turn.status, turn.status.canary
     assert canary is not None
-    if status.weight == 0 and not objects.is_ready(seen.deployment(canary)):
+    if status.weight == 0 and not is_staffed(seen, status):
         wait = starting(seen, status, canary)
         turn = replace(turn, status=wait.status, events=(*turn.events, *wait.events))
         return _end(seen, turn, "RolledBack", wait.failed) if wait.failed else turn
     if status.stable is None:
         return _initial(seen, turn)
-    if hold and status.paused_reason is None:
+    if hold and status.paused_reason is None and not status.by_hand:
         turn = turn.with_status(paused_reason=hold[:128]).saying(pause_reason(hold), hold, warning=True)
     if turn.status.paused_reason is not None:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
-    return _step(seen, turn, waiting)
+    moved = move(seen, turn, waiting)
+    if moved.failed:
+        return _end(seen, moved.turn, "RolledBack", moved.failed)
+    return _promote(seen, moved.turn, moved.promoted) if moved.promoted else moved.turn
 
 
 def _confirm(seen: Observed, turn: Turn) -> Turn:
@@ -174,65 +162,6 @@ def _initial(seen: Observed, turn: Turn) -> Turn:
     return turn.with_status(desired_weight=100, waiting_for=objects.refusal(seen.route) or "the gateway")
 
 
-def _step(seen: Observed, turn: Turn, waiting: str) -> Turn:
-    status, steps = turn.status, seen.spec.strategy.canary.steps
-    if status.weight != status.desired_weight:
-        refused = objects.refusal(seen.route)
-        return turn.with_status(waiting_for=refused or f"the gateway to confirm weight {status.desired_weight}")
-    if status.step >= len(steps):
-        return _last(seen, turn)
-    step, begun = steps[status.step], status.step_started_at or seen.now
-    if step.set_weight is not None:
-        if status.desired_weight != step.set_weight:
-            told = turn.with_status(
-                desired_weight=step.set_weight, waiting_for=f"the gateway to confirm weight {step.set_weight}"
-            )
-            return told.saying("WeightSet", f"weight {step.set_weight} for version {_version(status)}")
-        return _next(seen, turn)
-    if step.pause is not None:
-        if step.pause.duration is None:
-            return turn.with_status(waiting_for=f"`modelops release promote {seen.owner.name}`", eta=None)
-        until = begun + step.pause.duration
-        if seen.now >= until:
-            return _next(seen, turn)
-        return turn.with_status(waiting_for="the pause to end", eta=until)
-    assert step.analyze is not None
-    start = window_start(status, seen.spec.analysis)
-    until = max(begun, start or begun) + step.analyze.duration
-    if seen.now < until:
-        return turn.with_status(waiting_for="the analysis to last long enough", eta=until)
-    if waiting:
-        return turn.with_status(waiting_for=waiting, eta=None)
-    return _next(seen, turn)
-
-
-def _next(seen: Observed, turn: Turn) -> Turn:
-    """Go to the next step; what it asks for is looked at in the same turn."""
-    moved = turn.with_status(step=turn.status.step + 1, step_started_at=seen.now, waiting_for=None, eta=None)
-    waiting = weigh(moved.status.analysis, seen.spec.analysis, seen.now).waiting
-    return _step(seen, moved, waiting)
-
-
-def _last(seen: Observed, turn: Turn) -> Turn:
-    """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
-    status = turn.status
-    # A revision that undo brings back was proven when it was promoted.
-    dry = {metric.name for metric in seen.spec.analysis.metrics if metric.dry_run}
-    unproven = [metric.name for metric in status.analysis if metric.passes == 0 and metric.name not in dry]
-    if status.undo_to is not None:
-        unproven = []
-    if unproven and status.desired_weight != 100:
-        return turn.with_status(waiting_for=f"one Pass of {', '.join(unproven)}: nothing is promoted unmeasured")
-    if status.desired_weight != 100:
-        return turn.with_status(desired_weight=100, waiting_for="the gateway to confirm all of the traffic")
-    passes = "; ".join(
-        f"{metric.name} {metric.measurements[-1].message}" for metric in status.analysis if metric.measurements
-    )
-    if status.undo_to is not None:
-        return _promote(seen, turn, "undone by hand: it was promoted before")
-    return _promote(seen, turn, passes or "all steps done")
-
-
 def _promote(seen: Observed, turn: Turn, message: str) -> Turn:
     canary = turn.status.canary
     assert canary is not None
@@ -258,9 +187,10 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
     for revision in (stable, canary):
         if revision is None:
             continue
+        replicas = canary_replicas(seen.spec, status) if revision is canary else seen.spec.serving.replicas
         name = seen.name_of(revision.revision)
         record, service, budget, deployment = objects.revision_objects(
-            seen.owner, seen.spec, revision, seen.defaults, seen.records.get(name)
+            seen.owner, seen.spec, revision, seen.defaults, seen.records.get(name), replicas
         )
         if name not in seen.records:
             actions.append(record)
@@ -291,10 +221,11 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
         return turn if status.retiring_since is None else turn.with_status(retiring_since=None)
     if status.retiring_since is None:
         return turn.with_status(retiring_since=seen.now)
-    if seen.now - status.retiring_since < drain_time(seen):
+    going = [one for one in status.retiring if seen.now >= leaves_at(seen, status, one, status.retiring_since)]
+    if not going:
         return turn
     actions = list(turn.actions)
-    for revision in status.retiring:
+    for revision in going:
         name = seen.name_of(revision)
         for resource, existing in (
             (DEPLOYMENT, seen.deployments),
@@ -306,7 +237,9 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
                 # Undo may bring the revision back under the same names.
                 actions.append(DeleteObject(resource, seen.owner.namespace, name, uid, existing[name]))
     actions += _forget(seen, status)
-    return replace(turn, actions=tuple(actions)).with_status(retiring=(), retiring_since=None)
+    left = tuple(one for one in status.retiring if one not in going)
+    since = status.retiring_since if left else None
+    return replace(turn, actions=tuple(actions)).with_status(retiring=left, retiring_since=since)
 
 
 def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
@@ -321,27 +254,20 @@ def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
     ]
 
 
-def drain_time(seen: Observed) -> timedelta:
-    """Return how long a revision without traffic keeps its servers: as long as a request may take, and a second."""
-    return min(seen.spec.traffic.timeout, _LONGEST_DRAIN) + timedelta(seconds=1)
-
-
 def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
     """Return when something is due by the clock; everything else comes as an event."""
     due = [seen.now + _IDLE]
     if status.retiring and status.retiring_since is not None:
-        due.append(status.retiring_since + drain_time(seen))
+        due += [leaves_at(seen, status, one, status.retiring_since) for one in status.retiring]
     if status.canary is not None:
         look = next_look(status, seen.spec.analysis)
         if look is not None:
             due.append(look)
         if status.eta is not None:
             due.append(status.eta)
-        if status.weight == 0 and not objects.is_ready(seen.deployment(status.canary)):
+        if status.ready_since is None:
             # Pods are not watched: what keeps them is asked again.
-            due += [given_up_at(seen, status, status.canary), seen.now + _ASK_AGAIN]
+            due.append(seen.now + _ASK_AGAIN)
+            until = given_up_at(seen, status, status.canary)
+            due += [until] if until > seen.now else []
     return max(timedelta(milliseconds=50), min(due) - seen.now)
-
-
-def _version(status: ModelReleaseStatus) -> str:
-    return status.canary.version if status.canary else "?"

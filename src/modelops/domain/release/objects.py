@@ -47,6 +47,7 @@ def revision_objects(
     revision: RevisionStatus,
     defaults: ServingDefaults,
     record: Mapping[str, Any] | None,
+    replicas: int,
 ) -> tuple[ApplyObject, ...]:
     """Return the objects of a revision in the order they are made: record, Service, budget, Deployment.
 
@@ -56,13 +57,14 @@ def revision_objects(
         revision: which one.
         defaults: the operator's configuration.
         record: the revision's ControllerRevision, once there is one: its template holds, whatever the spec says now.
+        replicas: how many servers.
     """
     name = child_name(owner.name, revision.revision)
     kept = ((record or {}).get("data") or {}).get("template")
     template = kept or pod_template(spec, owner.name, revision, defaults)
     selector = selector_of(owner.name, revision.revision)
     metadata = _metadata(owner, name, labels_of(owner.name, revision.revision))
-    deployment = {"selector": {"matchLabels": selector}, "template": template, "replicas": spec.serving.replicas}
+    deployment = {"selector": {"matchLabels": selector}, "template": template, "replicas": replicas}
     service = {
         "selector": selector,
         "ports": [{"name": "http", "port": _PORT, "targetPort": "http", "protocol": "TCP"}],

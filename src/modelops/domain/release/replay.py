@@ -21,6 +21,7 @@ from modelops.domain.release.measure import looked
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Obj, Observed
 from modelops.domain.release.revision import ServingDefaults, revision_of
+from modelops.domain.release.steps import effective_steps, waits_for_human
 from modelops.workflows.render import Owner
 
 ASSUMED: Final = "servers are ready and weights in force at once; samples are enough where none are given"
@@ -203,7 +204,7 @@ def _acted(objects: Mapping[tuple[str, str], Obj], actions: Sequence[Action]) ->
             case ApplyObject(resource=resource, obj=obj):
                 status: dict[str, Any] = {}
                 if resource is DEPLOYMENT:
-                    status = {"readyReplicas": 1, "observedGeneration": 1}
+                    status = {"readyReplicas": obj["spec"]["replicas"], "observedGeneration": 1}
                 if resource is HTTPROUTE:
                     conditions = [{"type": kind, "status": "True"} for kind in ("Accepted", "ResolvedRefs")]
                     status = {"parents": [{"conditions": conditions}]}
@@ -251,6 +252,5 @@ def _ended(status: ModelReleaseStatus, at: float, played: Sequence[Played]) -> R
 def _waits_for_a_human(world: _World) -> bool:
     if world.status.paused_reason is not None:
         return True
-    steps = world.spec.strategy.canary.steps
-    step = steps[world.status.step] if world.status.step < len(steps) else None
-    return step is not None and step.pause is not None and step.pause.duration is None
+    steps, at = effective_steps(world.spec.strategy), world.status.step
+    return at < len(steps) and waits_for_human(steps[at])

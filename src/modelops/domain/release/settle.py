@@ -38,6 +38,7 @@ def promoted(status: ModelReleaseStatus, now: datetime, message: str) -> ModelRe
             "history": _recorded(status, canary, "Promoted", message, now),
             # Measurements of the promoted one stay to be read until the next canary comes.
             "analysis": closed(status.analysis, promoted=True),
+            "approvals": status.approvals,
         }
     )
 
@@ -51,6 +52,7 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
         "retiring_since": None,
         "history": _recorded(status, canary, outcome, message, now),
         "analysis": closed(status.analysis, promoted=False),
+        "approvals": status.approvals,
     }
     if outcome in ("RolledBack", "Aborted"):
         others = tuple(revision for revision in status.aborted if revision != canary.revision)
@@ -94,6 +96,9 @@ _CLEAN: Final[dict[str, Any]] = {
     "paused_reason": None,
     "capacity_missing_since": None,
     "starting_since": None,
+    "ready_since": None,
+    "by_hand": False,
+    "approvals": (),
     "undo_to": None,
     "waiting_for": None,
     "eta": None,

@@ -5,17 +5,17 @@ from datetime import timedelta
 
 from modelops.api.v1alpha1.analysis import Analysis
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.queries import Subject, fill
 from modelops.domain.release.looks import interval_of
+from modelops.domain.release.steps import Path, effective_steps, path_of
 from modelops.errors import Stalled
-
-Path = tuple[str | int, ...]
-"""Of a field, below the object."""
 
 
 def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     """Yield every contradiction as (field, what is wrong and what to do)."""
+    if spec.strategy == Strategy():
+        yield ("spec", "strategy"), "names no strategy; set canary, linear, blueGreen or direct"
     yield from _queries(spec.analysis)
     yield from _deadlines(spec.analysis)
     yield from _nothing_to_compare_with(spec)
@@ -50,8 +50,8 @@ def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
 def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     compared = [metric.name for metric in spec.analysis.metrics if metric.compare_to is not None and not metric.dry_run]
     weight = 0
-    for index, step in enumerate(spec.strategy.canary.steps):
+    for index, step in enumerate(effective_steps(spec.strategy)):
         weight = weight if step.set_weight is None else step.set_weight
         if step.analyze is not None and weight == 100 and compared:
             words = f"at weight 100 stable has no traffic, so {compared[0]} cannot be compared with it; analyze before"
-            yield ("spec", "strategy", "canary", "steps", index, "analyze"), words
+            yield path_of(spec.strategy, index, "analyze"), words

@@ -7,13 +7,14 @@ from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
+from modelops.domain.release.steps import effective_steps, ends_by_word
 
 _Conditions = tuple[ConditionSpec, ...]
 
 
 def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseStatus, _Conditions]:
     """Return the status with its words filled in, and all conditions."""
-    steps = len(seen.spec.strategy.canary.steps)
+    steps = len(effective_steps(seen.spec.strategy))
     phase = _phase(seen, status)
     scaled = status.stable or status.canary
     servers = (seen.deployment(scaled) or {}).get("status") or {}
@@ -43,14 +44,16 @@ def _phase(seen: Observed, status: ModelReleaseStatus) -> str:
         return "Promoted" if status.stable is not None else "Pending"
     if status.stable is None:
         return "Initial"
-    steps = seen.spec.strategy.canary.steps
+    steps = effective_steps(seen.spec.strategy)
     if status.paused_reason is not None:
         return "Paused"
     if status.step >= len(steps):
         return "Promoting"
     step = steps[status.step]
-    if step.pause is not None:
+    if ends_by_word(step):
         return "Paused"
+    if step.bake is not None:
+        return "Baking"
     return "Analyzing" if step.analyze is not None else "Progressing"
 
 

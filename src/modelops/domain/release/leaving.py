@@ -1,0 +1,27 @@
+"""When the servers of a revision without traffic go. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain.release.observed import Observed
+
+_LONGEST_DRAIN: Final = timedelta(seconds=30)
+
+
+def leaves_at(seen: Observed, status: ModelReleaseStatus, revision: str, since: datetime) -> datetime:
+    """Return when a revision's servers go: what was in flight has ended, and scaleDownDelay is over.
+
+    Args:
+        seen: the release.
+        status: as it is now.
+        revision: one that retires; only what served before is kept for scaleDownDelay, not what was given up.
+        since: when the gateway had confirmed that it has no traffic.
+    """
+    # As long as a request may take, and a second.
+    drained = since + min(seen.spec.traffic.timeout, _LONGEST_DRAIN) + timedelta(seconds=1)
+    blue_green = seen.spec.strategy.blue_green
+    served = any(one.revision == revision and one.outcome == "Promoted" for one in status.history)
+    if blue_green is None or not served or revision in status.aborted:
+        return drained
+    return max(drained, since + blue_green.scale_down_delay)

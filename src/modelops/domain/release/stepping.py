@@ -1,0 +1,145 @@
+"""One move along a canary's steps: at most one change of weight. Pure; called by decide.
+
+A step says what it waits for, or gives way to the next one in the same turn. The weight rises only when as many servers
+as it needs are ready and no metric's last look was NoData or Error.
+"""
+
+from dataclasses import dataclass, replace
+
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
+from modelops.domain.release import objects
+from modelops.domain.release.approvals import approval_words
+from modelops.domain.release.holding import holding
+from modelops.domain.release.looks import window_start
+from modelops.domain.release.measure import weigh
+from modelops.domain.release.observed import Observed
+from modelops.domain.release.scale import is_scaled, is_staffed, noted
+from modelops.domain.release.starting import starting
+from modelops.domain.release.steps import effective_steps, needs_passes
+from modelops.domain.release.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where one move has led."""
+
+    turn: Turn
+    promoted: str = ""
+    """Why it is promoted, or nothing."""
+    failed: str = ""
+    """Why it is given up, or nothing."""
+
+
+def move(seen: Observed, turn: Turn, waiting: str) -> Move:
+    """Go on from the current step as far as one change of weight.
+
+    Args:
+        seen: the release.
+        turn: with a canary whose servers were ready once.
+        waiting: which metrics have not passed at this weight, or nothing.
+    """
+    status, steps = turn.status, effective_steps(seen.spec.strategy)
+    if status.weight != status.desired_weight:
+        refused = objects.refusal(seen.route)
+        return _waiting(turn, refused or f"the gateway to confirm weight {status.desired_weight}")
+    if status.step >= len(steps):
+        return _last(seen, turn)
+    step = steps[status.step]
+    if step.set_weight is not None:
+        return _next(seen, turn) if status.desired_weight == step.set_weight else _weigh(seen, turn, step.set_weight)
+    if step.set_canary_scale is not None:
+        return _next(seen, turn) if is_staffed(seen, status) else _staff(seen, turn)
+    if step.approve is not None:
+        return _waiting(turn, f"approval: `modelops release promote {seen.owner.name}`")
+    return _timed(seen, turn, step, waiting)
+
+
+def _timed(seen: Observed, turn: Turn, step: Step, waiting: str) -> Move:
+    """Stay for a time: a pause, a bake, an analysis."""
+    status, begun = turn.status, turn.status.step_started_at or seen.now
+    if step.pause is not None:
+        if step.pause.duration is None:
+            return _waiting(turn, f"`modelops release promote {seen.owner.name}`")
+        until, what, missing = begun + step.pause.duration, "the pause to end", ""
+    elif step.bake is not None:
+        # Without traffic it is the servers that are tried, so the time counts from when they were ready.
+        since = begun if status.weight else max(begun, status.ready_since or seen.now)
+        until, what, missing = since + step.bake.duration, "the bake to end", _held(seen, status)
+    else:
+        assert step.analyze is not None
+        start = window_start(status, seen.spec.analysis)
+        until, what, missing = max(begun, start or begun) + step.analyze.duration, "the analysis to last", waiting
+        what += " long enough"
+    if seen.now < until:
+        return Move(turn.with_status(waiting_for=what, eta=until))
+    return _waiting(turn, missing) if missing else _next(seen, turn)
+
+
+def _next(seen: Observed, turn: Turn) -> Move:
+    """Go to the next step; what it asks for is looked at in the same turn."""
+    moved = turn.with_status(step=turn.status.step + 1, step_started_at=seen.now, waiting_for=None, eta=None)
+    return move(seen, moved, weigh(moved.status.analysis, seen.spec.analysis, seen.now).waiting)
+
+
+def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
+    """Ask the gateway for another weight, once what it needs is there."""
+    status = turn.status
+    if weight > status.desired_weight:
+        if missing := _held(seen, status):
+            return _waiting(turn, missing)
+        if is_scaled(seen.spec) and not is_staffed(seen, status):
+            return _staff(seen, turn)
+    version = status.canary.version if status.canary else "?"
+    what = "all of the traffic" if status.step >= len(effective_steps(seen.spec.strategy)) else f"weight {weight}"
+    told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)
+    return Move(told.saying("WeightSet", f"weight {weight} for version {version}"))
+
+
+def _last(seen: Observed, turn: Turn) -> Move:
+    """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
+    status = turn.status
+    if missing := _unproven(seen, status):
+        return _waiting(turn, f"one Pass of {missing}: nothing is promoted unmeasured")
+    if status.desired_weight != 100:
+        return _weigh(seen, turn, 100)
+    if missing := _held(seen, status):
+        return _waiting(turn, missing)
+    return Move(turn, promoted=_why(seen, status))
+
+
+def _unproven(seen: Observed, status: ModelReleaseStatus) -> str:
+    """Return the deciding metrics without a Pass; a revision that undo brings back was proven when it was promoted."""
+    if status.undo_to is not None or status.by_hand or not needs_passes(seen.spec.strategy):
+        return ""
+    dry = {metric.name for metric in seen.spec.analysis.metrics if metric.dry_run}
+    return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name not in dry)
+
+
+def _held(seen: Observed, status: ModelReleaseStatus) -> str:
+    if status.undo_to is not None or status.by_hand or not needs_passes(seen.spec.strategy):
+        return ""
+    return holding(status.analysis, seen.spec.analysis)
+
+
+def _why(seen: Observed, status: ModelReleaseStatus) -> str:
+    """Return what the history says of a promotion."""
+    if status.undo_to is not None:
+        return "undone by hand: it was promoted before"
+    passes = "; ".join(f"{one.name} {one.measurements[-1].message}" for one in status.analysis if one.measurements)
+    if not needs_passes(seen.spec.strategy):
+        passes = f"{'direct' if seen.spec.strategy.direct else 'blue-green'}: nothing is analyzed"
+    skipped = ["by hand: the steps that were left are skipped"] if status.by_hand else []
+    return "; ".join([passes or "all steps done", *skipped, *map(approval_words, status.approvals)])
+
+
+def _staff(seen: Observed, turn: Turn) -> Move:
+    """Wait for the servers that the canary needs, at most until its deadline."""
+    # The step may have changed in this turn, and with it how many they are.
+    status = noted(seen, turn.status)
+    assert status.canary is not None
+    wait = starting(seen, status, status.canary)
+    return Move(replace(turn, status=wait.status, events=(*turn.events, *wait.events)), failed=wait.failed)
+
+
+def _waiting(turn: Turn, what: str) -> Move:
+    return Move(turn.with_status(waiting_for=what, eta=None))

@@ -1,0 +1,71 @@
+"""The steps that a strategy comes to. Pure; whoever asks what a canary's steps are asks here.
+
+`linear`, `blueGreen` and `direct` are expanded into the steps of a canary, so that all the rest knows steps only. Which
+step is the current one stands in the status, so the expansion of one spec must always be the same.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from modelops.api.v1alpha1.modelrelease import Analyze, Step, Strategy
+from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, Linear
+
+Path = tuple[str | int, ...]
+
+
+def effective_steps(strategy: Strategy) -> tuple[Step, ...]:
+    """Return the steps from no traffic to the last that is asked for; what is left to 100 % comes after them."""
+    if strategy.canary is not None:
+        return strategy.canary.steps
+    if strategy.linear is not None:
+        return tuple(_ramp(strategy.linear))
+    if strategy.blue_green is not None:
+        return tuple(_switch(strategy.blue_green))
+    return ()
+
+
+def path_of(strategy: Strategy, index: int, field: str) -> Path:
+    """Return where in the object a field of an effective step was written."""
+    if strategy.canary is not None:
+        return ("spec", "strategy", "canary", "steps", index, field)
+    if strategy.linear is not None:
+        return ("spec", "strategy", "linear")
+    return ("spec", "strategy", "blueGreen", "postPromotion")
+
+
+def needs_passes(strategy: Strategy) -> bool:
+    """Return whether every metric must have passed before the promotion: not where the strategy has no analysis."""
+    if strategy.blue_green is not None:
+        return strategy.blue_green.post_promotion is not None
+    return strategy.direct is None
+
+
+def waits_for_human(step: Step) -> bool:
+    """Return whether nothing but a human's word ends a step."""
+    return step.approve is not None or (step.pause is not None and step.pause.duration is None)
+
+
+def ends_by_word(step: Step) -> bool:
+    """Return whether `promote` leaves a step."""
+    return step.approve is not None or step.pause is not None
+
+
+def _ramp(linear: Linear) -> Iterator[Step]:
+    top = linear.max_weight or 99
+    weights: Iterator[int] = iter(range(linear.step_weight, top + 1, linear.step_weight))
+    if linear.max_weight is not None and top % linear.step_weight:
+        weights = chain(weights, (top,))
+    for weight in weights:
+        yield Step(set_weight=weight)
+        yield Step(analyze=Analyze(duration=linear.every))
+
+
+def _switch(blue_green: BlueGreen) -> Iterator[Step]:
+    """Yield what happens without traffic, the switch, and what happens with all of it."""
+    if blue_green.pre_promotion is not None:
+        yield Step(bake=Bake(duration=blue_green.pre_promotion.duration))
+    if not blue_green.auto_promote:
+        yield Step(approve=Approve())
+    yield Step(set_weight=100)
+    if blue_green.post_promotion is not None:
+        yield Step(analyze=Analyze(duration=blue_green.post_promotion.duration))
