@@ -118,6 +118,23 @@ def test_comparison_at_full_weight_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, RANGE, steps=AT_100) == ""
 
 
+@pytest.mark.parametrize("weight", [[], [{"setWeight": 30}, {"setWeight": 0}]], ids=["none yet", "none any more"])
+def test_analysis_without_traffic_is_refused(tmp_path: Path, weight: list[dict[str, Any]]) -> None:
+    """Nothing would ever be measured, and nobody would ever say so."""
+    steps = [*weight, {"analyze": {"duration": "20s"}}]
+    said = f"spec.strategy.canary.steps[{len(weight)}].analyze: at weight 0 the canary has no requests"
+    assert said in refused(tmp_path, RANGE, steps=steps)
+
+
+@pytest.mark.parametrize("steps", [[{"pause": {}}], [{"setWeight": 30}, {"setWeight": 0}]])
+def test_steps_that_end_without_traffic_or_a_pass_are_refused(tmp_path: Path, steps: list[dict[str, Any]]) -> None:
+    """Nothing is promoted unmeasured, and nothing could be measured any more; a dry run decides nothing."""
+    assert "spec.strategy.canary.steps: they end at weight 0, where m can never pass" in refused(
+        tmp_path, RANGE, steps=steps
+    )
+    assert refused(tmp_path, {**RANGE, "dryRun": True}, steps=steps) == ""
+
+
 def test_what_no_schema_can_say_is_stalled_with_the_field() -> None:
     """The operator refuses what slipped past `validate`, and touches nothing."""
     world = World()

@@ -19,7 +19,7 @@ from modelops.domain.release.replay import Tick, play
 from modelops.domain.status import to_wire
 from modelops.errors import Transient
 from tests.unit.analysis.playing import release
-from tests.unit.release.world import SUCCESS, World
+from tests.unit.release.world import SUCCESS, World, sound
 
 _STEP = st.one_of(
     st.integers(0, 100).map(lambda weight: {"setWeight": weight}),
@@ -78,7 +78,7 @@ def test_shares_sum_to_one_hundred(stable: str | None, canary: str, weight: int)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(_STEP, min_size=1, max_size=5), st.lists(_HAPPENING, max_size=8), _FIELDS)
+@given(st.lists(_STEP, min_size=1, max_size=5).map(sound), st.lists(_HAPPENING, max_size=8), _FIELDS)
 def test_every_rollout_keeps_its_promises(
     steps: list[dict[str, object]], happenings: list[str], fields: dict[str, object]
 ) -> None:

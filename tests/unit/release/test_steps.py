@@ -246,7 +246,7 @@ def test_promote_full_waits_for_all_of_the_servers(world: World) -> None:
 
 def test_first_version_has_all_of_its_servers(world: World) -> None:
     """There is nothing to spare them for: it takes all of the traffic."""
-    old, _ = through(world, {"setCanaryScale": {"replicas": 1}}, {"approve": {}}, replicas=3)
+    old, _ = through(world, {"setCanaryScale": {"replicas": 1}}, {"approve": {}}, {"setWeight": 20}, replicas=3)
     assert servers(world, old) == 3
 
 

@@ -12,7 +12,7 @@ from modelops.domain.release.replay import Tick, play
 from modelops.domain.release.steps import needs_passes
 from modelops.errors import Transient
 from tests.unit.analysis.playing import release
-from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
+from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World, sound
 
 _SECONDS = st.sampled_from(["5s", "20s"])
 _SCALE = st.one_of(
@@ -28,7 +28,7 @@ _STEP = st.one_of(
     st.just({"approve": {}}),
     _SCALE.map(lambda scale: {"setCanaryScale": scale}),
 )
-_CANARY = st.lists(_STEP, min_size=1, max_size=6).map(lambda steps: {"canary": {"steps": steps}})
+_CANARY = st.lists(_STEP, min_size=1, max_size=6).map(lambda steps: {"canary": {"steps": sound(steps)}})
 _LINEAR = st.builds(
     lambda step, more, every: {"linear": {"stepWeight": step, "every": every} | more},
     st.integers(20, 60),

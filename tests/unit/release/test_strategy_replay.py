@@ -31,7 +31,7 @@ def canary(*steps: dict[str, Any]) -> dict[str, Any]:
         pytest.param(canary(*BAKE), [0.99, 0.99, None, None, None, 0.99], "Promoted", 30, id="held until an answer"),
         pytest.param(canary(*BAKE), [0.99, "away", "away", "away", "away"], "Holding", 25, id="held by an Error"),
         pytest.param(canary({"setWeight": 20}, {"approve": {}}), GOOD, "Paused", 5, id="waits for an approval"),
-        pytest.param(canary({"approve": {}}), GOOD, "Paused", 5, id="waits at weight 0"),
+        pytest.param(canary({"approve": {}}, {"setWeight": 20}), GOOD, "Paused", 5, id="waits at weight 0"),
         pytest.param(
             canary({"setCanaryScale": {"replicas": 3}}, *BAKE), GOOD, "Promoted", 20, id="servers come as told"
         ),

@@ -1,6 +1,7 @@
 """A release with everything around it in memory: servers become ready, the gateway confirms, when a test says so."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,18 @@ SUCCESS = {
 }
 
 
+def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the steps, with a weight before each analysis that would have none, and at their end."""
+    found: list[dict[str, Any]] = []
+    weight = 0
+    for step in steps:
+        if "analyze" in step and weight == 0:
+            found.append({"setWeight": 20})
+        found.append(step)
+        weight = next((one["setWeight"] for one in reversed(found) if "setWeight" in one), 0)
+    return found if weight else [*found, {"setWeight": 20}]
+
+
 class NoGit:
     """No release reads git."""
 
@@ -38,14 +51,15 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    cluster_of: Callable[[FakeClock], FakeCluster] = FakeCluster
     servers_start: bool = True
     gateway_confirms: bool = True
     spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.cluster = FakeCluster(self.clock)
-        ports = Ports(self.cluster, NoGit(), self.registry, self.metrics, self.clock, Settings())  # type: ignore[arg-type]
-        self.loop = Loop(ModelReleaseReconciler(), ports, jitter=lambda: 1.0)
+        self.cluster = self.cluster_of(self.clock)
+        self.ports = Ports(self.cluster, NoGit(), self.registry, self.metrics, self.clock, Settings())  # type: ignore[arg-type]
+        self.loop = Loop(ModelReleaseReconciler(), self.ports, jitter=lambda: 1.0)
         self.weights: list[dict[str, int]] = []
         """Every state of the route's weights that the gateway confirmed, by revision."""
         self.release()

@@ -18,6 +18,7 @@ def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
         yield ("spec", "strategy"), "names no strategy; set canary, linear, blueGreen or direct"
     yield from _queries(spec.analysis)
     yield from _deadlines(spec.analysis)
+    yield from _nothing_to_measure(spec)
     yield from _nothing_to_compare_with(spec)
 
 
@@ -45,6 +46,21 @@ def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
         if metric.no_data_deadline is not None and metric.no_data_deadline < interval:
             words = f"must be at least the interval, {format_duration(interval)}; nobody looks again before it"
             yield ("spec", "analysis", "metrics", index, "noDataDeadline"), words
+
+
+def _nothing_to_measure(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
+    """Yield what would wait for ever: an analysis without traffic, and steps that end without any or a Pass."""
+    weight, analyzed = 0, False
+    for index, step in enumerate(effective_steps(spec.strategy)):
+        weight = weight if step.set_weight is None else step.set_weight
+        analyzed = analyzed or step.analyze is not None
+        if step.analyze is not None and weight == 0:
+            words = "at weight 0 the canary has no requests, so this would never end; set a weight before"
+            yield path_of(spec.strategy, index, "analyze"), words
+    deciding = [metric.name for metric in spec.analysis.metrics if not metric.dry_run]
+    if spec.strategy.canary is not None and weight == 0 and not analyzed and deciding:
+        words = f"they end at weight 0, where {deciding[0]} can never pass; set a weight, or make it a dryRun"
+        yield ("spec", "strategy", "canary", "steps"), words
 
 
 def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
