@@ -287,6 +287,8 @@ class ModelReleaseStatus(Status):
     """`promote --full` was said: what was not measured is not waited for."""
     approvals: Annotated[tuple[Approval, ...], Field(max_length=10)] = ()
     """Of the canary; the last ten."""
+    alias_in_doubt: bool | None = None
+    """Whether promotedAlias may be on a canary that has ended since; it is put on the stable version again."""
     retiring: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions without traffic whose servers still drain."""
     retiring_since: AwareDatetime | None = None

@@ -16,6 +16,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatu
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, DeleteObject, Plan, SetAlias
 from modelops.domain.release import objects, settle
+from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
 from modelops.domain.release.leaving import leaves_at
@@ -26,6 +27,7 @@ from modelops.domain.release.scale import canary_replicas, is_staffed, noted
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
 from modelops.domain.release.stepping import move
+from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
 from modelops.domain.release.turn import Turn
 
@@ -52,6 +54,7 @@ def decide_release(seen: Observed) -> Plan:
     turn = _choose(seen, turn)
     if turn.status.canary is not None:
         turn = _drive(seen, turn)
+    turn = alias_set_right(seen, replace(turn, status=taken_up(seen, turn.status)))
     turn = _shape(seen, turn)
     status, conditions = summarise(seen, turn.status)
     return Plan(

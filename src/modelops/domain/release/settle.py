@@ -8,6 +8,8 @@ from modelops.domain.release.measure import closed
 
 _HISTORY: Final = 10
 _ABORTED: Final = 10
+RETIRING: Final = 10
+"""How many revisions that drain a status remembers."""
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
 
 
@@ -107,7 +109,7 @@ _CLEAN: Final[dict[str, Any]] = {
 
 def _retire(status: ModelReleaseStatus, revisions: tuple[str, ...]) -> tuple[str, ...]:
     kept = tuple(revision for revision in status.retiring if revision not in revisions)
-    return (*kept, *revisions)[-10:]
+    return (*kept, *revisions)[-RETIRING:]
 
 
 def _recorded(

@@ -1,0 +1,34 @@
+"""The alias of the promoted version, when a promotion did not come to its end. Pure.
+
+A promotion moves the alias before it is written down, so that a crash between the two repeats both. Two cases are left:
+the canary may end first (a newer version comes, or somebody aborts it), and a turn in which somebody gave a command is
+written down first. Then the status remembers that the alias is in doubt, and the next turn puts it on what serves.
+"""
+
+from dataclasses import replace
+
+from modelops.domain.plan import SetAlias
+from modelops.domain.release.observed import Observed
+from modelops.domain.release.turn import Turn
+
+
+def alias_set_right(seen: Observed, turn: Turn) -> Turn:
+    """Return the turn with the alias on what serves, if it may be elsewhere.
+
+    Args:
+        seen: with the status from before.
+        turn: with what has been decided on.
+    """
+    before, status = seen.status, turn.status
+    stable = status.stable
+    if stable is None:
+        return turn
+    same = before.canary is not None and status.canary is not None and before.canary.revision == status.canary.revision
+    ended = before.canary is not None and before.desired_weight == 100 and stable == before.stable and not same
+    if ended or (turn.decisive and stable != before.stable):
+        return turn.with_status(alias_in_doubt=True)
+    if not status.alias_in_doubt or turn.decisive:
+        return turn
+    model = seen.spec.model
+    right = SetAlias(model.name, model.promoted_alias, stable.version)
+    return replace(turn.with_status(alias_in_doubt=None), actions=(*turn.actions, right))

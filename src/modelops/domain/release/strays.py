@@ -1,0 +1,19 @@
+"""Servers that belong to no revision of a status any more. Pure.
+
+A status remembers ten revisions that drain. Should more be superseded before one is gone, those left out still have
+servers, and GPUs; they are taken up again as room comes.
+"""
+
+from modelops.api.labels import REVISION
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain.release.observed import Observed
+from modelops.domain.release.settle import RETIRING
+
+
+def taken_up(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
+    """Return the status with the revisions retiring that have servers and are nothing else."""
+    known = {one.revision for one in (status.stable, status.canary) if one is not None} | {*status.retiring}
+    found = {str((one["metadata"].get("labels") or {}).get(REVISION, "")) for one in seen.deployments.values()}
+    room = RETIRING - len(status.retiring)
+    strays = sorted(found - known - {""})[:room]
+    return status.model_copy(update={"retiring": (*status.retiring, *strays)}) if strays else status
