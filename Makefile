@@ -5,7 +5,7 @@ BIN := .venv/bin
 GENERATED := crds schemas docs workflows charts tests/golden/chart
 
 .PHONY: help setup mlserver images locks demo test test-images e2e stories cluster-build cluster-up cluster-down \
-    kind-up kind-down chaos lint generate verify figures
+    kind-up kind-down chaos walk lint generate verify figures
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
@@ -56,6 +56,9 @@ kind-down: .venv ## Remove it
 
 chaos: .venv ## kill -9 in every phase of a whole loop (SEEDS=300)
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),300)
+
+walk: .venv ## A release that anything happens to, on every core (STEPS=1000000)
+	@$(BIN)/python -m tests.walk --steps $(or $(STEPS),1000000)
 
 lint: .venv ## ruff, mypy, the layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

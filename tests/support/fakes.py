@@ -4,11 +4,12 @@ FakeCluster keeps what an API server would make tests depend on: resourceVersion
 status, deep copies in and out, cascade to owned objects. It validates nothing; for that there is a real server.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import orjson
 
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import KINDS, Resource
@@ -84,7 +85,7 @@ class FakeCluster:
     def set_status(self, resource: Resource, namespace: str | None, name: str, status: Mapping[str, Any]) -> None:
         """Let another controller write a status."""
         stored = self.objects[_key(resource, namespace, name)]
-        stored["status"] = copy.deepcopy(dict(status))
+        stored["status"] = _copied(dict(status))
         self._touch(stored)
 
     def annotate(self, resource: Resource, namespace: str | None, name: str, **annotations: str) -> None:
@@ -94,13 +95,13 @@ class FakeCluster:
         self._touch(stored)
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        return copy.deepcopy(self.objects.get(_key(resource, namespace, name)))
+        return _copied(self.objects.get(_key(resource, namespace, name)))
 
     def list(
         self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
     ) -> Sequence[dict[str, Any]]:
         return [
-            copy.deepcopy(obj)
+            _copied(obj)
             for (plural, where, _), obj in sorted(self.objects.items())
             if plural == resource.plural
             and namespace in (None, where)
@@ -115,7 +116,7 @@ class FakeCluster:
         self._require_unchanged(key, seen)
         merged = _merge(self.objects.get(key, {}), obj)
         if merged == self.objects.get(key):
-            return copy.deepcopy(merged)
+            return _copied(merged)
         return self._store(resource, merged, keep_status=True)
 
     def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -177,9 +178,9 @@ class FakeCluster:
             raise Conflict("Conflict", f"{resource.kind} {meta['name']}: the object has been modified")
         if resource.plural in _OURS:
             assert_invariants({**stored, "status": obj["status"]}, stored)
-        stored["status"] = copy.deepcopy(obj["status"])
+        stored["status"] = _copied(obj["status"])
         self._touch(stored)
-        return copy.deepcopy(stored)
+        return _copied(stored)
 
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         self.events.append(Emitted(about["metadata"]["name"], reason, message, type_))
@@ -200,7 +201,7 @@ class FakeCluster:
         obj["metadata"]["resourceVersion"] = str(self._version)
 
     def _store(self, resource: Resource, obj: Mapping[str, Any], *, keep_status: bool) -> dict[str, Any]:
-        fresh = copy.deepcopy(dict(obj))
+        fresh = _copied(dict(obj))
         meta = fresh.setdefault("metadata", {})
         key = _key(resource, meta.get("namespace"), meta["name"])
         old = self.objects.get(key)
@@ -218,7 +219,7 @@ class FakeCluster:
                 fresh["status"] = old["status"]
         self._touch(fresh)
         self.objects[key] = fresh
-        return copy.deepcopy(fresh)
+        return _copied(fresh)
 
 
 @dataclass(frozen=True)
@@ -320,6 +321,11 @@ class FakeMetrics:
         return []
 
 
+def _copied(value: Any) -> Any:
+    """Return a deep copy of plain data, as an API server gives it: through JSON, which is also the fastest way."""
+    return orjson.loads(orjson.dumps(value))
+
+
 def _key(resource: Resource, namespace: str | None, name: str) -> Key:
     return resource.plural, (namespace or "default") if resource.namespaced else "", name
 
@@ -336,8 +342,8 @@ def _spec_of(obj: Mapping[str, Any]) -> dict[str, Any]:
 def _merge(old: Any, new: Any) -> Any:
     """Merge mappings deeply; lists and scalars of the new side win (our applies own whole lists)."""
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
-        return copy.deepcopy(new)
-    merged = copy.deepcopy(dict(old))
+        return _copied(new)
+    merged = _copied(dict(old))
     for name, value in new.items():
         merged[name] = _merge(merged.get(name), value)
     return merged

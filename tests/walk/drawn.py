@@ -1,0 +1,96 @@
+"""What a walk is made of: strategies, metrics and answers as hypothesis draws them, and a cluster that may fail."""
+
+from typing import Any, Final
+
+from hypothesis import strategies as st
+
+from modelops.errors import ModelopsError, Transient
+from tests.support.fakes import FakeCluster
+from tests.unit.release.world import sound
+
+_STEP: Final = st.one_of(
+    st.integers(0, 100).map(lambda weight: {"setWeight": weight}),
+    st.sampled_from(["5s", "40s"]).map(lambda duration: {"analyze": {"duration": duration}}),
+    st.sampled_from([{}, {"duration": "20s"}]).map(lambda pause: {"pause": pause}),
+    st.sampled_from([{"approve": {}}, {"bake": {"duration": "20s"}}]),
+    st.sampled_from([{"replicas": 1}, {"percent": 50}, {"matchTrafficWeight": True}]).map(
+        lambda scale: {"setCanaryScale": scale}
+    ),
+)
+STRATEGY: Final = st.one_of(
+    st.lists(_STEP, min_size=1, max_size=5).map(lambda steps: {"canary": {"steps": sound(steps)}}),
+    st.sampled_from([{"stepWeight": 30, "every": "20s"}, {"stepWeight": 45, "every": "5s", "maxWeight": 60}]).map(
+        lambda linear: {"linear": linear}
+    ),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "prePromotion": st.just({"duration": "20s"}),
+            "postPromotion": st.just({"duration": "20s"}),
+            "autoPromote": st.booleans(),
+            "scaleDownDelay": st.just("2m"),
+        },
+    ).map(lambda chosen: {"blueGreen": chosen}),
+    st.just({"direct": {}}),
+)
+_BOUND: Final = st.sampled_from(
+    [
+        {"thresholdRange": {"min": 0.95}},
+        {"successCondition": "result[0] >= 0.95"},
+        {"successCondition": "result[0] >= 0.95", "failureCondition": "result[0] < 0.9"},
+    ]
+)
+_LIMITS: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        "failureLimit": st.integers(0, 2),
+        "inconclusiveLimit": st.integers(0, 1),
+        "consecutiveErrorLimit": st.integers(0, 2),
+        "consecutiveSuccessLimit": st.integers(0, 2),
+        "count": st.sampled_from([0, 5]),
+        "initialDelay": st.sampled_from(["0s", "30s"]),
+        "noDataPolicy": st.sampled_from(["Hold", "Pause", "Fail"]),
+        "noDataDeadline": st.sampled_from(["20s", "60s"]),
+        "errorPolicy": st.sampled_from(["Hold", "Pause", "Fail"]),
+        "dryRun": st.booleans(),
+    },
+)
+METRICS: Final = st.lists(st.tuples(_BOUND, _LIMITS), min_size=1, max_size=2).map(
+    lambda drawn: [
+        {
+            "name": f"m{n}",
+            "minSamples": 50,
+            "prometheus": {"query": f"q{n}", "samplesQuery": f"s{n}"},
+            **bound,
+            **limits,
+        }
+        for n, (bound, limits) in enumerate(drawn)
+    ]
+)
+ANSWERS: Final[tuple[tuple[float | ModelopsError | None, float | None], ...]] = (
+    (0.99, 100), (0.99, 100), (0.92, 100), (0.5, 100), (0.99, 3), (0.5, 3), (float("nan"), 100), (float("inf"), 100),
+    (None, 100), (0.99, None), (Transient("MetricsUnavailable", "503"), 100),
+)  # fmt: skip
+"""What a metric's two queries give: a value, and how many samples are behind it; None is no series."""
+VERBS: Final = ("promote", "full", "abort", "retry", "pause", "unpause", "undo")
+
+
+class Killed(BaseException):
+    """The process is gone; nothing of it may catch this."""
+
+
+class Mortal(FakeCluster):
+    """A cluster before one of whose next writes the process is killed, or is refused."""
+
+    lives: int | None = None
+    """Writes until then; None is for ever."""
+    refusal: ModelopsError | None = None
+    """What the write meets instead of a kill."""
+
+    def _called(self, verb: str, resource: Any, name: str) -> None:
+        if self.lives is not None:
+            self.lives -= 1
+            if self.lives < 0:
+                self.lives = None
+                raise self.refusal or Killed
+        super()._called(verb, resource, name)
