@@ -1,4 +1,4 @@
-"""Windows by the clocks on the wall: open or not, and when the next one opens, over midnight and changes of the hour."""
+"""Windows by the clocks on the wall: open or not, and when the next one opens, over midnight and changed hours."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

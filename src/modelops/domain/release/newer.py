@@ -1,4 +1,4 @@
-"""What becomes of the wanted revision: it begins, waits, is left out, or ends the one on its way. Pure; called by decide.
+"""What becomes of the wanted revision: it begins, waits, is left out, or ends the one on its way. Pure.
 
 To want what serves again ends whatever is on its way at once, at any hour and under any policy: it takes traffic away.
 """
