@@ -18,6 +18,7 @@ from modelops.cli.progress import Progress
 from modelops.cli.suggest import Group, hint
 from modelops.cli.target import Target, name_argument, object_named, target_options
 from modelops.cli.waiting import TIMED_OUT, Duration, poll
+from modelops.cli.whoami import user_of
 from modelops.errors import ModelopsError, Stalled
 
 PROMOTED, DEGRADED = 0, 3
@@ -123,6 +124,8 @@ def _give(target: Target, found: dict[str, Any], verb: str, revision: str, *, fu
     """Send the command; a refusal by the operator is an error with its reason."""
     name = found["metadata"]["name"]
     words = {"verb": verb, "full": full, "revision": revision, "step": (found.get("status") or {}).get("step", 0)}
+    if verb == "promote" and (user := user_of(target.client)):
+        words["by"] = user
     known = {event["metadata"]["name"] for event in _events(target, found)}
     if send(target, MODELRELEASE, name, words, seconds=_TAKEN_WITHIN) is None:
         if found["spec"].get("suspend"):

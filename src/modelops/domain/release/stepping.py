@@ -14,7 +14,7 @@ from modelops.domain.release.holding import holding
 from modelops.domain.release.looks import window_start
 from modelops.domain.release.measure import weigh
 from modelops.domain.release.observed import Observed
-from modelops.domain.release.scale import is_scaled, is_staffed
+from modelops.domain.release.scale import is_scaled, is_staffed, noted
 from modelops.domain.release.starting import starting
 from modelops.domain.release.steps import effective_steps, needs_passes
 from modelops.domain.release.turn import Turn
@@ -137,7 +137,8 @@ def _why(seen: Observed, status: ModelReleaseStatus) -> str:
 
 def _staff(seen: Observed, turn: Turn) -> Move:
     """Wait for the servers that the canary needs, at most until its deadline."""
-    status = turn.status
+    # The step may have changed in this turn, and with it how many they are.
+    status = noted(seen, turn.status)
     assert status.canary is not None
     wait = starting(seen, status, status.canary)
     return Move(replace(turn, status=wait.status, events=(*turn.events, *wait.events)), failed=wait.failed)
