@@ -30,6 +30,7 @@ from modelops.adapters.mlflow import MlflowRegistry
 from modelops.adapters.mlflow_login import Login
 from modelops.adapters.prometheus import Prometheus
 from modelops.api.kinds import KINDS, Kind
+from modelops.api.v1alpha1.control import Freeze
 from modelops.domain.leadership import Timing
 from modelops.errors import ModelopsError, Transient
 from modelops.reconcile.bundle import Ports, Settings
@@ -71,6 +72,7 @@ def settings_of(config: configuration.Config) -> Settings:
         workflow_service_account=config.workflow_service_account,
         registry_secret=config.registry_secret,
         default_service_account=config.default_service_account,
+        freeze=Freeze(until=config.freeze_until, reason=config.freeze[:256]) if config.freeze else None,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import AwareDatetime, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic.functional_validators import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -83,6 +83,10 @@ class Config(BaseSettings):
     """The process has ended so long after SIGTERM, whatever its calls are waiting for."""
     default_service_account: ServiceAccountName | None = None
     """ServiceAccount, in each GitSource's namespace, of GitSources that name none; unset, they act as the operator."""
+    freeze: str = ""
+    """Why no release begins a rollout or raises a weight now; empty lets them. What rolls back is never held."""
+    freeze_until: AwareDatetime | None = None
+    """When `freeze` is over, with its offset from UTC; unset, once `freeze` is."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Prometheus reads the operator's own figures here, on every address unless `listen` says otherwise."""
     health_port: Annotated[int, Field(ge=0, le=65535)] = 8081
@@ -96,6 +100,13 @@ class Config(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("freeze_until")
+    @classmethod
+    def _of_a_freeze(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and not info.data.get("freeze"):
+            raise ValueError(f"set {PREFIX}FREEZE to the reason, too")
+        return value
 
     @field_validator("lease_renew_seconds", "lease_retry_seconds")
     @classmethod

@@ -1,17 +1,20 @@
 """A model server of fifty lines for release tests: no torch, 20 ms a request, and faults for versions of choice.
 
 Reads $PORT, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered with
-500, in $SLOW half a second late, in $HANG never; those in $CRASH end themselves after $CRASH_AFTER seconds. Answers
-with the header x-version.
+500, once $BAD_AFTER seconds (0) have passed, in $SLOW half a second late, in $HANG never; those in $CRASH end
+themselves after $CRASH_AFTER seconds. Answers with the header x-version.
 """
 
 import asyncio
 import os
 import signal
+import time
 
 from aiohttp import web
 
 VERSION = os.environ.get("MODEL_VERSION", "")
+BAD_AFTER = float(os.environ.get("BAD_AFTER", "0"))
+STARTED = time.monotonic()
 SECONDS = float(os.environ.get("MILLISECONDS", "20")) / 1000
 
 
@@ -27,7 +30,8 @@ async def _infer(request: web.Request) -> web.Response:
     await request.read()
     await asyncio.sleep(3600 if _is("HANG") else SECONDS + 0.5 * _is("SLOW"))
     answer = {"model_version": VERSION}
-    return web.json_response(answer, status=500 if _is("BAD") else 200, headers={"x-version": VERSION})
+    bad = _is("BAD") and time.monotonic() - STARTED >= BAD_AFTER
+    return web.json_response(answer, status=500 if bad else 200, headers={"x-version": VERSION})
 
 
 async def _main() -> None:

@@ -33,6 +33,17 @@ STRATEGY: Final = st.one_of(
     ).map(lambda chosen: {"blueGreen": chosen}),
     st.just({"direct": {}}),
 )
+CONTROL: Final = st.fixed_dictionaries(
+    {},
+    optional={
+        # The walk begins at 12:00 on a Thursday.
+        "windows": st.just([{"days": ["Thu"], "from": "11:30", "to": "12:15", "timeZone": "UTC"}]),
+        "freeze": st.sampled_from([{"reason": "holidays"}, {"until": "2026-01-01T12:05:00Z"}]),
+        "onNewVersion": st.sampled_from(["Supersede", "Queue", "Ignore"]),
+        "rollbackWindow": st.just({"duration": "60s"}),
+    },
+)
+OPEN: Final[dict[str, Any]] = {"windows": [], "freeze": None, "onNewVersion": "Supersede", "rollbackWindow": None}
 _BOUND: Final = st.sampled_from(
     [
         {"thresholdRange": {"min": 0.95}},

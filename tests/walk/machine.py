@@ -22,13 +22,14 @@ from hypothesis.stateful import (
 )
 
 from modelops.api.kinds import DEPLOYMENT
-from modelops.api.v1alpha1.modelrelease import Strategy
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.release.steps import effective_steps, needs_passes
+from modelops.domain.release.windows import is_open
 from modelops.errors import Conflict, ModelopsError, Transient
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from tests.unit.release.world import NAME, NAMESPACE, World
-from tests.walk.drawn import ANSWERS, METRICS, STRATEGY, VERBS, Killed, Mortal
+from tests.walk.drawn import ANSWERS, CONTROL, METRICS, OPEN, STRATEGY, VERBS, Killed, Mortal
 
 
 class Walk(RuleBasedStateMachine):
@@ -116,6 +117,13 @@ class Walk(RuleBasedStateMachine):
         self.by_hand = True
         self.step()
 
+    @rule(control=CONTROL)
+    def control_changes(self, control: dict[str, Any]) -> None:
+        """Windows, a freeze, what a new version does, the time after a promotion."""
+        self.world.release(**OPEN | control)
+        self.by_hand = True
+        self.step()
+
     @rule(start=st.booleans())
     def servers_start_or_not(self, start: bool) -> None:
         self.world.servers_start = start
@@ -164,6 +172,7 @@ class Walk(RuleBasedStateMachine):
         if _canary(before) != _canary(after) or after.get("desiredWeight", 0) <= before.get("desiredWeight", 0):
             return
         assert after.get("pausedReason") is None or self.by_hand
+        assert self.is_open() or after.get("undoTo") or after.get("byHand") or self.by_hand or not before.get("stable")
         steps = effective_steps(self.strategy)
         passed = steps[before.get("step", 0) : after.get("step", 0)]
         if self.by_hand or after.get("undoTo") or not any(one.analyze is not None for one in passed):
@@ -176,6 +185,9 @@ class Walk(RuleBasedStateMachine):
         """A canary that is one no more was promoted, measured or by hand, or it has no traffic and its end is told."""
         before, after = self.before, self.world.status
         revision = _canary(before)
+        if revision is None and (after["stable"] or {}).get("revision") != before["stable"]["revision"]:
+            assert after["stable"]["revision"] == before["rollbackWindow"]["previous"]["revision"]
+            assert after["history"][-1]["outcome"] == "RolledBack"
         if revision is None or revision == _canary(after):
             return
         record = next(one for one in reversed(after["history"]) if one["revision"] == revision)
@@ -188,6 +200,13 @@ class Walk(RuleBasedStateMachine):
             return
         for metric in self.deciding(after):
             assert metric.get("passes", 0) > 0, metric
+
+    def is_open(self) -> bool:
+        """Whether neither a window nor a freeze keeps weights from rising."""
+        spec = ModelReleaseSpec.model_validate(self.world.spec)
+        now = self.world.clock.now()
+        frozen = spec.freeze is not None and (spec.freeze.until is None or now < spec.freeze.until)
+        return not frozen and is_open(spec.windows, now)
 
     @property
     def strategy(self) -> Strategy:
@@ -215,7 +234,8 @@ class Walk(RuleBasedStateMachine):
     def one_release_at_a_time(self) -> None:
         """Besides stable and canary only what drains has servers; the route knows no third."""
         status = self.world.status
-        ours = {_canary(status), (status.get("stable") or {}).get("revision")}
+        warm = (status.get("rollbackWindow") or {}).get("previous") or {}
+        ours = {_canary(status), (status.get("stable") or {}).get("revision"), warm.get("revision")}
         assert len(self.world.route()) <= 2
         if self.whole:
             assert set(self.world.route()) <= ours
@@ -253,6 +273,7 @@ class Walk(RuleBasedStateMachine):
         world = self.world
         world.servers_start = world.gateway_confirms = True
         world.registry.down = False
+        world.release(**OPEN)
         for number in (0, 1):
             world.metrics.answers |= {f"q{number}": 0.99, f"s{number}": 100}
         with contextlib.suppress(StopIteration):

@@ -9,6 +9,7 @@ from tabulate import tabulate
 
 from modelops.api.kinds import EVENT, MODELRELEASE, Kind
 from modelops.cli import show
+from modelops.cli.control import standing
 from modelops.cli.target import Target, kind_argument, kind_named, name_argument, object_named, target_options
 
 _SAID_ELSEWHERE: Final = {
@@ -62,6 +63,8 @@ def describe_lines(
     if waiting := status.get("waitingFor"):
         yield f"Waits for:  {waiting}"
     yield from _section("Conditions", _conditions(status.get("conditions") or (), now))
+    if kind is MODELRELEASE and (words := standing(status)):
+        yield f"Moreover:   {words.removeprefix('; ')}"
     own = {name: value for name, value in status.items() if name not in _SAID_ELSEWHERE}
     yield from _section("Status", _lines(own))
     if kind is MODELRELEASE:

@@ -13,6 +13,7 @@ from modelops.api.kinds import CONTROLLERREVISION, EVENT, MODELRELEASE
 from modelops.api.labels import OWNER_KIND, OWNER_NAME
 from modelops.cli import show
 from modelops.cli.command import send
+from modelops.cli.control import standing
 from modelops.cli.progress import Progress
 from modelops.cli.suggest import Group, hint
 from modelops.cli.target import Target, name_argument, object_named, target_options
@@ -44,6 +45,7 @@ def status(target: Target, name: str, version: str | None, timeout: float, outpu
         while True:
             found = object_named(target, MODELRELEASE, name)
             line, code = judge(found, version)
+            line += standing(found.get("status") or {})
             progress.tell(found, line, settled=code is not None or not watch)
             if code is not None or not watch or time.monotonic() >= deadline:
                 break
@@ -156,12 +158,15 @@ def _revision(found: dict[str, Any], verb: str) -> str:
     status = found.get("status") or {}
     name = found["metadata"]["name"]
     if verb == "retry":
-        aborted = status.get("aborted") or ()
+        aborted = [*(status.get("aborted") or ()), *(status.get("ignored") or ())]
         if not aborted:
-            raise Stalled("NothingToRetry", f"no revision of {name} was aborted or rolled back")
+            raise Stalled("NothingToRetry", f"no revision of {name} was aborted, rolled back or left out")
         return str(aborted[-1])
     if canary := status.get("canary"):
         return str(canary["revision"])
+    if verb == "abort" and status.get("rollbackWindow"):
+        version = status["stable"]["version"]
+        raise Stalled("NoCanary", f"version {version} is promoted; to take it back: modelops release undo {name}")
     raise Stalled("NoCanary", f"{name} has no release in progress; see: modelops release status {name}")
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from modelops.api.v1alpha1.common import Model
+from modelops.api.v1alpha1.control import Freeze
 from modelops.ports import Clock, Cluster, Git, Metrics, Registry
 
 
@@ -28,6 +29,8 @@ class Settings(Model):
     """Name of the Secret with MLflow's login in each namespace; None where MLflow asks for none."""
     default_service_account: str | None = None
     """Account of GitSources that name none; None lets them act as the operator."""
+    freeze: Freeze | None = None
+    """Of all releases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from modelops.domain.release.revision import (
     revision_of,
     selector_of,
 )
+from modelops.domain.release.watching import measured_as
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
@@ -92,12 +93,13 @@ class ModelReleaseReconciler:
             services=_children(ports, SERVICE, owner.namespace, owner.name),
             budgets=_children(ports, DISRUPTIONBUDGET, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
-            readings=self._readings(spec, status, owner, ports, now),
+            readings=self._readings(*measured_as(spec, status), owner, ports, now),
             command=command_of(obj, status),
             gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
             defaults=defaults,
             now=now,
             problems=problems,
+            freeze=settings.freeze,
         )
 
     def decide(self, observed: Observed) -> Plan:

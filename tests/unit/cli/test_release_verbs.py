@@ -149,7 +149,9 @@ def _until_canary(client: KubeClient, namespace: str) -> str:
     ("arguments", "said"),
     [
         pytest.param(["abort", "price"], "has no release in progress", id="nothing to abort"),
-        pytest.param(["retry", "price"], "no revision of price was aborted or rolled back", id="nothing to retry"),
+        pytest.param(
+            ["retry", "price"], "no revision of price was aborted, rolled back or left out", id="nothing to retry"
+        ),
         pytest.param(["abort", "prize"], "there is no ModelRelease 'prize'", id="a name that is not there"),
         pytest.param(["abort", "prize"], "did you mean 'price'?", id="the nearest is suggested"),
     ],

@@ -18,6 +18,7 @@ from modelops.api.v1alpha1.common import (
     rule,
     rules,
 )
+from modelops.api.v1alpha1.control import Freeze, OnNewVersion, RollbackWindow, Window
 from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, CanaryScale, Direct, Linear
 
 Alias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -193,6 +194,14 @@ class ModelReleaseSpec(Spec):
     """How long a new revision may take to become ready before it is given up; time without room does not count."""
     capacity_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(hours=1)
     """How long a new revision may wait for room (nodes, GPUs, quota) before it is given up."""
+    windows: Annotated[tuple[Window, ...], Field(max_length=16)] = ()
+    """Outside of all of them no rollout begins and no weight rises; what takes traffic away is never delayed."""
+    freeze: Freeze | None = None
+    """Like outside of the windows, whatever they say; `promote --full` is refused, too."""
+    on_new_version: OnNewVersion = "Supersede"
+    """What a newer revision does to the one on its way: ends it, waits for its end, or is left out until retry."""
+    rollback_window: RollbackWindow | None = None
+    """How a promotion is watched; by default it is not."""
 
 
 class ReleaseLineage(StatusModel):
@@ -247,6 +256,15 @@ class Approval(StatusModel):
     """Its id."""
 
 
+class RollbackWindowStatus(StatusModel):
+    """A promotion that a Fail still takes back."""
+
+    previous: RevisionStatus
+    """What served before: its servers stay."""
+    since: AwareDatetime
+    until: AwareDatetime
+
+
 class ModelReleaseStatus(Status):
     """Who serves, who is tried, how far, and why it waits."""
 
@@ -288,7 +306,7 @@ class ModelReleaseStatus(Status):
     approvals: Annotated[tuple[Approval, ...], Field(max_length=10)] = ()
     """Of the canary; the last ten."""
     alias_in_doubt: bool | None = None
-    """Whether promotedAlias may be on a canary that has ended since; it is put on the stable version again."""
+    """Whether promotedAlias may be on another version than stable; the next reconcile puts it there."""
     retiring: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
     """Revisions without traffic whose servers still drain."""
     retiring_since: AwareDatetime | None = None
@@ -299,7 +317,15 @@ class ModelReleaseStatus(Status):
     selector: Annotated[str, Field(max_length=256)] = ""
     """Label selector of those servers' pods: what an autoscaler measures."""
     waiting_for: Annotated[str, Field(max_length=512)] | None = None
+    held_by: Literal["OutsideWindow", "Frozen"] | None = None
+    """What keeps a rollout from beginning, or its weight from rising, although all else is there."""
+    queued_version: Annotated[str, Field(max_length=32)] | None = None
+    """The wanted version, while it waits for the end of the one on its way or for a window."""
+    ignored: Annotated[tuple[Annotated[str, Field(max_length=16)], ...], Field(max_length=10)] = ()
+    """Revisions that came while another was on its way, where onNewVersion is Ignore; not tried until retry."""
+    rollback_window: RollbackWindowStatus | None = None
     eta: AwareDatetime | None = None
+    """When it is promoted, or asks a human, at the earliest; None while what it waits for has no known end."""
     history: Annotated[tuple[ReleaseRecord, ...], Field(max_length=10)] = ()
 
 

@@ -1,14 +1,18 @@
 """What a change of a ModelRelease, or of the TrainingRun behind it, leads to. Pure."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
 from modelops.cli.compare import Field
+from modelops.cli.control import control_lines
 from modelops.cli.foresee.training import reused, trains
 from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
 from modelops.domain.release.steps import effective_steps
+
+_CONTROL: Final = ("spec.windows", "spec.freeze", "spec.onNewVersion", "spec.rollbackWindow")
 
 
 def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: World) -> Iterator[str]:
@@ -32,8 +36,11 @@ def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: Worl
         wanted = _wanted(spec, run)
         first = f"version {wanted}" if wanted else "the first version that is registered"
         yield f"{first} takes all of the traffic once its servers are ready: nothing to compare it with"
+        yield from control_lines(spec)
         return
     yield from _changed_release(before, spec, fields, status, run)
+    if any(field.path.startswith(_CONTROL) for field in fields):
+        yield from control_lines(spec)
     if run is not None and _will_train(run, world):
         yield from _from_run(run, spec, status, world)
 
@@ -79,7 +86,8 @@ def _changed_release(
     else:
         yield f"a new revision{version} → {steps_words(spec)} ({'; '.join(why)})"
     if status.canary is not None:
-        yield f"version {status.canary.version}, which is on its way, is superseded"
+        fate = {"Queue": "comes to its end first", "Ignore": "goes on, and this one is left out"}
+        yield f"version {status.canary.version}, which is on its way, {fate.get(spec.on_new_version, 'is superseded')}"
 
 
 def steps_words(spec: ModelReleaseSpec) -> str:

@@ -1,8 +1,9 @@
-"""The alias of the promoted version, when a promotion did not come to its end. Pure.
+"""The alias of the promoted version, where a promotion did not come to its end or was taken back. Pure.
 
-A promotion moves the alias before it is written down, so that a crash between the two repeats both. Two cases are left:
-the canary may end first (a newer version comes, or somebody aborts it), and a turn in which somebody gave a command is
-written down first. Then the status remembers that the alias is in doubt, and the next turn puts it on what serves.
+A promotion moves the alias before it is written down, so that a crash between the two repeats both. What else moves it
+comes after all other actions, in a turn of its own: a registry that is away must not keep a rollback from the gateway.
+So it is if the canary ended after the alias was moved (a newer version came, somebody aborted it), if somebody gave a
+command in the turn of the promotion, which is written down first, and in a rollback window.
 """
 
 from dataclasses import replace

@@ -37,6 +37,10 @@ def set_right(status: ModelReleaseStatus, now: datetime) -> tuple[ModelReleaseSt
     if canary is not None and canary.since is not None and canary.since - now > _SLACK:
         back = max(back, canary.since - now)
         ahead["canary"] = canary.model_copy(update={"since": now})
+    window = status.rollback_window
+    if window is not None and window.since - now > _SLACK:
+        back = max(back, window.since - now)
+        ahead["rollback_window"] = window.model_copy(update={"since": now})
     if not back:
         return status, back
     if "last_measured_at" in ahead:

@@ -9,6 +9,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseLineag
 from modelops.domain.plan import EventSpec
 from modelops.domain.release import objects, settle
 from modelops.domain.release.approvals import approved
+from modelops.domain.release.gate import closed, frozen
 from modelops.domain.release.measure import another_chance
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.scale import is_staffed
@@ -53,12 +54,15 @@ def _promote(seen: Observed, status: ModelReleaseStatus, command: Mapping[str, A
     if command.get("full") is True:
         if not objects.is_ready(seen.deployment(status.canary)):
             return _ignored(status, "promote", "its servers are not ready yet; wait for them, then promote --full")
+        if words := frozen(seen):
+            return _ignored(status, "promote", f"frozen, it waits for {words}; take the freeze out to go on")
         # A human's word stands in for what was not measured; the metrics' figures stay to be read.
         update = going | {"step": len(steps), "by_hand": True, "paused_reason": None}
         forced = status.model_copy(update=update)
         if is_staffed(seen, forced):
             forced = forced.model_copy(update={"desired_weight": 100})
-        return forced, (EventSpec("PromotedByHand", "the steps that are left are skipped"),)
+        outside = "" if closed(seen) is None else ", outside of the windows"
+        return forced, (EventSpec("PromotedByHand", f"the steps that are left are skipped{outside}"),)
     if isinstance(step, int) and step != status.step:
         return _ignored(status, "promote", f"step {step} is over")
     if status.paused_reason is not None:
@@ -77,10 +81,12 @@ def _unpause(status: ModelReleaseStatus) -> ModelReleaseStatus:
 
 
 def _retry(status: ModelReleaseStatus, revision: str) -> _Answer:
-    if revision not in status.aborted:
+    if revision not in (*status.aborted, *status.ignored):
         return _ignored(status, "retry", f"revision {revision or '?'} was not aborted")
-    kept = tuple(one for one in status.aborted if one != revision)
-    return status.model_copy(update={"aborted": kept}), (EventSpec("Retried", f"revision {revision}"),)
+    aborted, ignored = (tuple(one for one in them if one != revision) for them in (status.aborted, status.ignored))
+    return status.model_copy(update={"aborted": aborted, "ignored": ignored}), (
+        EventSpec("Retried", f"revision {revision}"),
+    )
 
 
 def _undo(seen: Observed, status: ModelReleaseStatus, revision: str) -> _Answer:

@@ -12,16 +12,18 @@ from typing import Final
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, SERVICE
 from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, DeleteObject, Plan, SetAlias
 from modelops.domain.release import objects, settle
 from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
+from modelops.domain.release.forecast import foreseen
 from modelops.domain.release.leaving import leaves_at
 from modelops.domain.release.looks import next_look
 from modelops.domain.release.measure import fresh_step, tally, weigh
+from modelops.domain.release.newer import choose
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.scale import canary_replicas, is_staffed, noted
 from modelops.domain.release.soundness import unsound
@@ -30,6 +32,7 @@ from modelops.domain.release.stepping import move
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
 from modelops.domain.release.turn import Turn
+from modelops.domain.release.watching import next_watch, opened, watch
 
 _IDLE: Final = timedelta(minutes=1)
 _ASK_AGAIN: Final = timedelta(seconds=10)
@@ -51,59 +54,27 @@ def decide_release(seen: Observed) -> Plan:
     if back:
         message = f"the clock was set back by {format_duration(back)}; the step and its measurements begin anew"
         turn = turn.saying("ClockSetBack", message, warning=True)
-    turn = _choose(seen, turn)
+    turn = choose(seen, turn)
     if turn.status.canary is not None:
         turn = _drive(seen, turn)
-    turn = alias_set_right(seen, replace(turn, status=taken_up(seen, turn.status)))
-    turn = _shape(seen, turn)
-    status, conditions = summarise(seen, turn.status)
+    elif turn.status.rollback_window is not None:
+        turn = watch(seen, turn)
+    turn = _shape(seen, replace(turn, status=taken_up(seen, turn.status)))
+    turn = alias_set_right(seen, turn)
+    status, conditions = summarise(seen, foreseen(seen, turn.status))
     return Plan(
         status,
         conditions,
         turn.actions,
         turn.events,
-        requeue_after=_when(seen, status),
+        requeue_after=_when(seen, turn.status),
         status_first=turn.decisive,
     )
 
 
-def _choose(seen: Observed, turn: Turn) -> Turn:
-    """Make the wanted revision the canary, unless it serves already or was given up."""
-    target, status = seen.target, turn.status
-    if target is None or status.undo_to is not None:
-        # What is brought back serves first; then what the spec asks for may try.
-        return turn
-    stable, canary = status.stable, status.canary
-    turn = _same_artifact(turn, target)
-    if canary is not None and canary.revision != target.revision:
-        message = f"version {target.version} (revision {target.revision}) is wanted now"
-        turn = replace(turn, status=settle.ended(turn.status, "Superseded", seen.now, message), decisive=True)
-        turn = turn.saying("Superseded", f"version {canary.version}: {message}")
-        canary = None
-    if canary is not None or target.revision in turn.status.aborted:
-        return turn
-    if stable is not None and stable.revision == target.revision:
-        return turn
-    turn = replace(turn, status=settle.begin(turn.status, target, seen.now), decisive=True)
-    return turn.saying("CanaryStarted", f"version {target.version}, revision {target.revision}")
-
-
-def _same_artifact(turn: Turn, target: RevisionStatus) -> Turn:
-    """Say of a newer version, once, that it is bit for bit what serves already; nothing is released then."""
-    stable = turn.status.stable
-    same = stable is not None and stable.revision == target.revision and stable.version != target.version
-    equivalent = target.version if same else None
-    if equivalent == turn.status.equivalent_version:
-        return turn
-    turn = turn.with_status(equivalent_version=equivalent)
-    if stable is None or equivalent is None:
-        return turn
-    return turn.saying("SameArtifact", f"version {equivalent} is the same artifact as version {stable.version}")
-
-
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
-    turn = _confirm(seen, turn.with_status(waiting_for=None, eta=None))
+    turn = _confirm(seen, turn)
     turn = replace(turn, status=noted(seen, turn.status))
     turn, failed, hold, waiting = _measure(seen, turn)
     if failed:
@@ -171,7 +142,8 @@ def _promote(seen: Observed, turn: Turn, message: str) -> Turn:
     model = seen.spec.model
     alias = SetAlias(model.name, model.promoted_alias, canary.version)
     # The alias first: a crash between the two repeats both, and the alias says the same again.
-    turn = replace(turn, status=settle.promoted(turn.status, seen.now, message), actions=(*turn.actions, alias))
+    promoted = opened(seen, turn.status, settle.promoted(turn.status, seen.now, message))
+    turn = replace(turn, status=promoted, actions=(*turn.actions, alias))
     return turn.saying("Promoted", f"version {canary.version} takes all of the traffic: {message}")
 
 
@@ -187,7 +159,8 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
     status = turn.status
     stable, canary = status.stable, status.canary
     actions: list[Action] = list(turn.actions)
-    for revision in (stable, canary):
+    window = status.rollback_window
+    for revision in (stable, canary, None if window is None else window.previous):
         if revision is None:
             continue
         replicas = canary_replicas(seen.spec, status) if revision is canary else seen.spec.serving.replicas
@@ -248,7 +221,9 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
 def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
     """Drop the records of revisions that the history has forgotten; the others can be served again."""
     known = {record.revision for record in status.history}
-    known |= {one.revision for one in (status.stable, status.canary) if one is not None}
+    window = status.rollback_window
+    kept = (status.stable, status.canary, None if window is None else window.previous)
+    known |= {one.revision for one in kept if one is not None}
     names = {seen.name_of(revision) for revision in known}
     return [
         DeleteObject(CONTROLLERREVISION, seen.owner.namespace, name, record["metadata"].get("uid"), record)
@@ -259,15 +234,15 @@ def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
 
 def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
     """Return when something is due by the clock; everything else comes as an event."""
-    due = [seen.now + _IDLE]
+    due = [seen.now + _IDLE, *next_watch(seen, status)]
+    if status.eta is not None:
+        due.append(status.eta)
     if status.retiring and status.retiring_since is not None:
         due += [leaves_at(seen, status, one, status.retiring_since) for one in status.retiring]
     if status.canary is not None:
         look = next_look(status, seen.spec.analysis)
         if look is not None:
             due.append(look)
-        if status.eta is not None:
-            due.append(status.eta)
         if status.ready_since is None:
             # Pods are not watched: what keeps them is asked again.
             due.append(seen.now + _ASK_AGAIN)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from modelops.api.v1alpha1.control import Freeze
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.objects import Gateway
@@ -47,6 +48,8 @@ class Observed:
     now: datetime
     problems: tuple[str, ...] = field(default=())
     """What could not be read; nothing that a rollback needs."""
+    freeze: Freeze | None = None
+    """The operator's, for all releases."""
 
     def name_of(self, revision: str) -> str:
         """Return the name of a revision's objects."""

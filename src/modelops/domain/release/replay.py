@@ -116,7 +116,9 @@ class _World:
     def of(cls, name: str, spec: ModelReleaseSpec) -> "_World":
         """Return the world before the canary: a version serves, the next one is wanted."""
         # Replicas do not matter here, and none would never be ready.
-        spec = spec.model_copy(update={"serving": spec.serving.model_copy(update={"replicas": 1})})
+        serving = spec.serving.model_copy(update={"replicas": 1})
+        # Nor does the hour at which it is played.
+        spec = spec.model_copy(update={"serving": serving, "windows": (), "freeze": None, "rollback_window": None})
         stable, canary = (
             RevisionStatus(
                 version=version, revision=revision_of(spec, version, _DEFAULTS), digest=version, since=_START

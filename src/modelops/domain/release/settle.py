@@ -14,13 +14,50 @@ Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
 
 
 def begin(status: ModelReleaseStatus, target: RevisionStatus, now: datetime) -> ModelReleaseStatus:
-    """Return the status with a new canary at the first step, without traffic."""
+    """Return the status with a new canary at the first step, without traffic; a rollback window ends with it."""
+    status = window_over(status)
     return status.model_copy(
         update=_CLEAN
         | {
             "canary": target.model_copy(update={"since": now}),
             "step_started_at": now,
             "retiring": tuple(revision for revision in status.retiring if revision != target.revision),
+        }
+    )
+
+
+def window_over(status: ModelReleaseStatus) -> ModelReleaseStatus:
+    """Return the status without a rollback window; the servers that were kept for it retire."""
+    window = status.rollback_window
+    if window is None:
+        return status
+    retiring = _retire(status, (window.previous.revision,))
+    return status.model_copy(update={"rollback_window": None, "retiring": retiring, "retiring_since": None})
+
+
+def taken_back(status: ModelReleaseStatus, now: datetime, message: str) -> ModelReleaseStatus:
+    """Return the status after a Fail in the rollback window: what served before serves again, what failed is held back.
+
+    Args:
+        status: with a rollback window, without a canary.
+        now: the time.
+        message: why.
+    """
+    window, bad = status.rollback_window, status.stable
+    assert window is not None
+    assert bad is not None
+    return status.model_copy(
+        update=_CLEAN
+        | {
+            "stable": window.previous.model_copy(update={"since": now}),
+            "lineage": window.previous.lineage,
+            "rollback_window": None,
+            "alias_in_doubt": True,
+            "retiring": _retire(status, (bad.revision,)),
+            "retiring_since": None,
+            "aborted": _held_back(status, bad),
+            "history": _recorded(status, bad, "RolledBack", message, now),
+            "analysis": closed(status.analysis, promoted=False),
         }
     )
 
@@ -35,6 +72,7 @@ def promoted(status: ModelReleaseStatus, now: datetime, message: str) -> ModelRe
         | {
             "stable": canary.model_copy(update={"since": now}),
             "lineage": canary.lineage,
+            "alias_in_doubt": None,
             "retiring": _retire(status, gone),
             "retiring_since": None,
             "history": _recorded(status, canary, "Promoted", message, now),
@@ -57,8 +95,7 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
         "approvals": status.approvals,
     }
     if outcome in ("RolledBack", "Aborted"):
-        others = tuple(revision for revision in status.aborted if revision != canary.revision)
-        update["aborted"] = (*others, canary.revision)[-_ABORTED:]
+        update["aborted"] = _held_back(status, canary)
     return status.model_copy(update=update)
 
 
@@ -103,8 +140,14 @@ _CLEAN: Final[dict[str, Any]] = {
     "approvals": (),
     "undo_to": None,
     "waiting_for": None,
+    "held_by": None,
     "eta": None,
 }
+
+
+def _held_back(status: ModelReleaseStatus, bad: RevisionStatus) -> tuple[str, ...]:
+    others = tuple(revision for revision in status.aborted if revision != bad.revision)
+    return (*others, bad.revision)[-_ABORTED:]
 
 
 def _retire(status: ModelReleaseStatus, revisions: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.queries import Subject, fill
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.steps import Path, effective_steps, path_of
+from modelops.domain.release.windows import zone_problem
 from modelops.errors import Stalled
 
 
@@ -20,6 +21,9 @@ def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     yield from _deadlines(spec.analysis)
     yield from _nothing_to_measure(spec)
     yield from _nothing_to_compare_with(spec)
+    for index, window in enumerate(spec.windows):
+        if problem := zone_problem(window.time_zone):
+            yield ("spec", "windows", index, "timeZone"), problem
 
 
 def _queries(analysis: Analysis) -> Iterator[tuple[Path, str]]:

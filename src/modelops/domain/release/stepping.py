@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
 from modelops.domain.release import objects
 from modelops.domain.release.approvals import approval_words
+from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
 from modelops.domain.release.looks import window_start
 from modelops.domain.release.measure import weigh
@@ -89,6 +90,8 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
             return _waiting(turn, missing)
         if is_scaled(seen.spec) and not is_staffed(seen, status):
             return _staff(seen, turn)
+        if (shut := shut_for(seen, status)) is not None:
+            return Move(held(seen, turn, shut))
     version = status.canary.version if status.canary else "?"
     what = "all of the traffic" if status.step >= len(effective_steps(seen.spec.strategy)) else f"weight {weight}"
     told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)

@@ -12,7 +12,8 @@ from modelops.domain.release.settle import RETIRING
 
 def taken_up(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
     """Return the status with the revisions retiring that have servers and are nothing else."""
-    known = {one.revision for one in (status.stable, status.canary) if one is not None} | {*status.retiring}
+    kept = None if status.rollback_window is None else status.rollback_window.previous
+    known = {one.revision for one in (status.stable, status.canary, kept) if one is not None} | {*status.retiring}
     found = {str((one["metadata"].get("labels") or {}).get(REVISION, "")) for one in seen.deployments.values()}
     room = RETIRING - len(status.retiring)
     strays = sorted(found - known - {""})[:room]

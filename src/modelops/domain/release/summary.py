@@ -26,7 +26,7 @@ def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseS
             "step_total": f"{min(status.step, steps)}/{steps}" if status.canary else "",
             "waiting_for": (status.waiting_for or "")[:500] or None
             if status.canary
-            else (seen.waiting if seen.target is None or seen.problems else None),
+            else (status.waiting_for or "")[:500] or (seen.waiting if seen.target is None or seen.problems else None),
         }
     )
     return status, tuple(_conditions(seen, status, phase))
@@ -75,7 +75,10 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
     if canary is not None:
         waiting = f", waiting for {status.waiting_for}" if status.waiting_for else ""
         message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{waiting}"
-        reason = phase if status.capacity_missing_since is None else statuses.CAPACITY
+        queued = f"; version {status.queued_version} is queued" if status.queued_version else ""
+        message += queued
+        reason = status.held_by or phase
+        reason = reason if status.capacity_missing_since is None else statuses.CAPACITY
         found.append(ConditionSpec("Progressing", "True", reason, message))
         found.append(statuses.reconciling(reason, message))
         found.append(ConditionSpec("Promoted", "False", phase, message))
@@ -84,6 +87,11 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
         if phase == "Paused":
             reason = "WaitingForApproval" if status.paused_reason is None else pause_reason(status.paused_reason)
             found.append(ConditionSpec("Paused", "True", reason, status.paused_reason or message))
+    elif status.queued_version is not None:
+        message, reason = status.waiting_for or "", status.held_by or "Queued"
+        found.append(ConditionSpec("Progressing", "False", reason, message))
+        found.append(ConditionSpec("Promoted", "False", reason, message))
+        found.append(statuses.reconciling(reason, message))
     elif degraded:
         found.append(ConditionSpec("Progressing", "False", "Degraded", degraded))
         found.append(ConditionSpec("Promoted", "False", "Degraded", degraded))
