@@ -76,6 +76,16 @@ def a_release(notes: dict[str, str] | None = None, **serving: Any) -> dict[str, 
     return _object({"model": {"name": "m", "version": "1"}, "strategy": strategy, "serving": serving}, notes)
 
 
+def by_strategy(**strategy: Any) -> dict[str, Any]:
+    """Return a ModelRelease with a strategy."""
+    return _object({"model": {"name": "m", "version": "1"}, "strategy": strategy})
+
+
+def scaled(**scale: Any) -> dict[str, Any]:
+    """Return a ModelRelease whose canary is scaled in its second step."""
+    return by_strategy(canary={"steps": [{"setWeight": 10}, {"setCanaryScale": scale}, {"approve": {}}]})
+
+
 def a_source(
     url: str = "https://git.example.com/p.git", notes: dict[str, str] | None = None, **spec: Any
 ) -> dict[str, Any]:
@@ -120,6 +130,11 @@ REFUSED: list[tuple[str, ServiceAccount | None, Resource, dict[str, Any], str]] 
         "team:dev may not impersonate ServiceAccount admin",
     ),
     ("replicas", DEV, RELEASE, a_release(replicas=5), "spec.serving.replicas: this cluster allows 4"),
+    ("canary's replicas", DEV, RELEASE, scaled(replicas=5), "setCanaryScale.replicas: this cluster allows 4"),
+    ("no strategy", DEV, RELEASE, by_strategy(), "set exactly one of canary, linear, blueGreen and direct"),
+    ("two strategies", DEV, RELEASE, by_strategy(direct={}, blueGreen={}), "set exactly one of canary, linear"),
+    ("blind", DEV, RELEASE, by_strategy(linear={"stepWeight": 5, "every": "1m"}), "need analysis.metrics"),
+    ("two scales", DEV, RELEASE, scaled(replicas=1, percent=5), "exactly one of replicas, percent and matchTraffic"),
     ("hours", DEV, RUN, a_run(compute={"gpus": 8, "timeout": "10h", "retries": 2}), "is 240 GPU hours at worst"),
     ("pool", DEV, RUN, a_run(compute={"pool": "theirs"}), "pool theirs is not for namespace team"),
     ("gpus", DEV, RUN, a_run(compute={"pool": "small", "gpus": 2}), "spec.compute.gpus: pool small allows 1"),
@@ -132,6 +147,10 @@ PASSES: list[tuple[str, ServiceAccount | None, Resource, dict[str, Any]]] = [
     ("own workflow", DEV, WORKFLOW, {"metadata": {"name": "one", "namespace": TEAM}, "spec": {}}),
     ("the operator's", OPERATOR, WORKFLOW, {**OWNED, "spec": {}}),
     ("replicas", DEV, RELEASE, a_release(replicas=4)),
+    ("canary's replicas", DEV, RELEASE, scaled(replicas=4)),
+    ("canary's share", DEV, RELEASE, scaled(matchTrafficWeight=True)),
+    ("direct", DEV, RELEASE, by_strategy(direct={})),
+    ("blue-green", DEV, RELEASE, by_strategy(blueGreen={"autoPromote": False, "scaleDownDelay": "1h"})),
     ("account of an administrator", ADMIN, RELEASE, a_release(runtime="custom", podTemplate=PODS)),
     ("hours", DEV, RUN, a_run(compute={"gpus": 8, "timeout": "4h", "retries": 2})),
     ("pool", DEV, RUN, a_run(compute={"pool": "small", "gpus": 1, "timeout": "1h30m"})),

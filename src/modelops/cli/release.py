@@ -203,7 +203,7 @@ def _earlier(target: Target, found: dict[str, Any], version: str | None) -> tupl
 
 
 for _name, _text in (
-    ("promote", "Leave the pause a release is in; with --full skip what is left."),
+    ("promote", "Leave the pause or approval a release waits in; with --full skip what is left."),
     ("abort", "Give a release up: all traffic back to the stable version."),
     ("retry", "Try a revision again that was aborted, rolled back or undone."),
     ("pause", "Hold a release where it is."),
