@@ -20,7 +20,7 @@ STATUSES: dict[str, dict[str, Any]] = {
         "conditions": [{**STALLED, "type": "Ready", "status": "False"}],
     },
     "Dataset": {
-        "attempt": ATTEMPT, "workflow": {"name": "w", "phase": "Succeeded"}, "quarantined": 3,
+        "attempt": ATTEMPT, "workflow": {"name": "w", "phase": "Running"}, "quarantined": 3,
         "revision": {"contentDigest": "", "digest": "", "rows": 1000, "bytes": 4096, "commit": "", "runId": ""},
         "splits": {"train": 700, "validation": 150, "test": 150},
     },
