@@ -238,3 +238,11 @@ def test_gateway_is_asked_under_the_names_that_verdicts_use() -> None:
 
     assert asked
     assert asked <= set(re.findall(r"envoy_cluster_upstream\w+", judged))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_what_is_said_of_now_is_asked_for_now(name: str) -> None:
+    """Over a range, a figure or a table would show phases that are over."""
+    for panel in BOARDS[name]["panels"]:
+        wanted = panel["type"] in {"stat", "table"}
+        assert {target["instant"] for target in panel["targets"]} == {wanted}, panel["title"]

@@ -56,9 +56,10 @@ def lines(title: str, *queries: Query | str, **more: Any) -> Panel:
 
 
 def figure(title: str, query: Query | str, **more: Any) -> Panel:
-    """Return one large number, or the name of what holds."""
+    """Return one large number as it is now: over a range, what held before would be shown too."""
+    now = replace(query, instant=True) if isinstance(query, Query) else Query(query, instant=True)
     options = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "colorMode": "value"}
-    return panel("stat", title, query, options=options | more.pop("options", {}), width=4, height=4, **more)
+    return panel("stat", title, now, options=options | more.pop("options", {}), width=4, height=4, **more)
 
 
 def named(title: str, query: Query, **more: Any) -> Panel:
@@ -184,7 +185,7 @@ def _json(one: Panel, number: int, place: Json) -> Json:
             "legendFormat": query.legend,
             "instant": query.instant,
             "range": not query.instant,
-            "format": "table" if query.instant else "time_series",
+            "format": "table" if one.kind == "table" else "time_series",
         }
         for index, query in enumerate(one.queries)
     ]
