@@ -63,9 +63,10 @@ walk: .venv ## A release that anything happens to, on every core (STEPS=1000000)
 lint: .venv ## ruff, mypy, the layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-generate: .venv ## Write CRDs, schemas, reference pages and golden Workflows anew
+generate: .venv ## Write CRDs, schemas, reference pages, dashboards and golden Workflows anew
 	@$(BIN)/python -m modelops.api.generate
 	@$(BIN)/python -m modelops.cli.reference
+	@$(BIN)/python -m modelops.telemetry.dashboards
 	@$(BIN)/python -m tests.contract.test_listing
 	@$(BIN)/python -m tests.golden.workflows
 	@$(BIN)/python -m tests.golden.chart

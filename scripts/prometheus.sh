@@ -23,7 +23,7 @@ if command -v apt-get > /dev/null; then
         (cd "$work/archives" && apt-get "$@" download prometheus)
         dpkg-deb -x "$work"/archives/prometheus_*.deb "$work/unpacked"
         mkdir -p "$home/bin"
-        mv "$work/unpacked/usr/bin/prometheus" "$home/bin/prometheus"
+        mv "$work/unpacked/usr/bin/prometheus" "$work/unpacked/usr/bin/promtool" "$home/bin/"
         rm -rf "$work"
     fi
 elif command -v brew > /dev/null; then

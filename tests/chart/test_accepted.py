@@ -12,10 +12,10 @@ pytestmark = pytest.mark.real_apiserver
 
 @pytest.fixture(scope="module")
 def prepared(cluster: Cluster) -> Cluster:
-    """The tenants' namespaces, and one for the release that enforces the restricted standard."""
+    """The namespaces of tenants and of Grafana, and one for the release that enforces the restricted standard."""
     standard = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.admin.apply(NAMESPACE, {"metadata": {"name": SYSTEM, "labels": standard}})
-    for name in ("pricing", "vision"):
+    for name in ("pricing", "vision", "monitoring"):
         cluster.admin.apply(NAMESPACE, {"metadata": {"name": name}})
     return cluster
 

@@ -1,5 +1,6 @@
 """The chart makes what is committed, takes no value that it does not know, and gives the rights that we document."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,16 @@ def test_operator_knows_every_variable(name: str) -> None:
     known = {f"MODELOPS_{field.upper()}" for field in Config.model_fields}
     assert {one for one in names if one.startswith("MODELOPS_")} <= known
     assert len(names) == len(set(names))
+
+
+def test_dashboards_come_through_the_chart_whole() -> None:
+    """Grafana's own braces are no templates of Helm's."""
+    objects = yaml.safe_load_all((ROOT / "everything.yaml").read_text(encoding="utf-8"))
+    found = {}
+    for obj in objects:
+        if obj and obj["kind"] == "ConfigMap" and "grafana_dashboard" in obj["metadata"]["labels"]:
+            found |= {name.removeprefix("modelops-"): json.loads(text) for name, text in obj["data"].items()}
+
+    written = (CHART / "files" / "dashboards").glob("*.json")
+    assert found == {path.name: json.loads(path.read_text(encoding="utf-8")) for path in written}
+    assert found

@@ -3,17 +3,19 @@
 Series of an object are deleted with it, and no label can grow without bound (no commit, no message).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from modelops.api.kinds import Kind, Resource
 from modelops.reconcile.loop import Key, Outcome
+from modelops.telemetry.family import OBJECT, Family, fields, one_of
+from modelops.telemetry.objects import ObjectSeries
+from modelops.telemetry.releases import ReleaseSeries
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _STATES: Final = ("True", "False", "Unknown")
-_VERDICTS: Final = ("Pass", "Fail", "NoData", "Error")
 
 
 class OperatorMetrics:
@@ -40,23 +42,11 @@ class OperatorMetrics:
         self._lists = Counter(
             "modelops_watch_lists_total", "Times that a watch began with a whole list.", ["resource"], registry=registry
         )
-        named = ["kind", "namespace", "name"]
-        self._condition = Gauge(
-            "modelops_condition", "1 for the status that a condition has.", [*named, "type", "status"],
-            registry=registry,
-        )  # fmt: skip
-        release = ["namespace", "name"]
-        self._weight = Gauge(
-            "modelops_release_weight_ratio", "Share of the traffic that the canary has.", release, registry=registry
+        self._condition = Family(
+            "modelops_condition", "1 for the status that a condition has.", OBJECT, ("type", "status"), registry
         )
-        self._step = Gauge("modelops_release_step", "Index of the canary's step.", release, registry=registry)
-        metric = [*release, "metric"]
-        self._value = Gauge("modelops_analysis_value", "Last value of a metric.", metric, registry=registry)
-        self._samples = Gauge("modelops_analysis_samples", "Samples behind it.", metric, registry=registry)
-        self._verdict = Gauge(
-            "modelops_analysis_verdict", "1 for the last verdict.", [*metric, "verdict"], registry=registry
-        )
-        self._gauges = (self._condition, self._weight, self._step, self._value, self._samples, self._verdict)
+        self._releases = ReleaseSeries(registry)
+        self._objects = ObjectSeries(registry)
 
     def leads(self) -> None:
         """Say that this operator works; one that ceases to ends."""
@@ -83,36 +73,22 @@ class OperatorMetrics:
 
     def observed(self, kind: Kind, obj: Mapping[str, Any]) -> None:
         """Show an object's status."""
-        meta, status = obj["metadata"], obj.get("status") or {}
-        namespace, name = meta.get("namespace") or "", meta["name"]
+        name, status = kind.resource.kind, fields(obj, "status")
+        owner = (obj["metadata"].get("namespace") or "", obj["metadata"]["name"])
+        states: dict[tuple[str, ...], float] = {}
         for condition in status.get("conditions", ()):
-            for state in _STATES:
-                labels = (kind.resource.kind, namespace, name, condition["type"], state)
-                self._condition.labels(*labels).set(condition["status"] == state)
-        if kind.resource.kind == "ModelRelease":
-            self._weight.labels(namespace, name).set(status.get("weight", 0) / 100)
-            self._step.labels(namespace, name).set(status.get("step", 0))
-            self._analysis(namespace, name, status.get("analysis", ()))
-
-    def _analysis(self, namespace: str, name: str, metrics: Iterable[Mapping[str, Any]]) -> None:
-        for metric in metrics:
-            looks = metric.get("measurements") or ()
-            if not looks:
-                continue
-            last = looks[-1]
-            labels = (namespace, name, metric["name"])
-            if last.get("value") is not None:
-                self._value.labels(*labels).set(last["value"])
-            if last.get("samples") is not None:
-                self._samples.labels(*labels).set(last["samples"])
-            for verdict in _VERDICTS:
-                self._verdict.labels(*labels, verdict).set(last["verdict"] == verdict)
+            states |= one_of(condition["status"], _STATES, condition["type"])
+        self._condition.show((name, *owner), states)
+        if name == "ModelRelease":
+            self._releases.observed(owner, obj)
+        else:
+            self._objects.observed(name, owner, status)
 
     def gone(self, kind: Kind, key: Key) -> None:
         """Delete the series of an object that does not exist any more."""
-        namespace, name = key[0] or "", key[1]
-        wanted = {"namespace": namespace, "name": name}
-        self._condition.remove_by_labels(wanted | {"kind": kind.resource.kind})
-        if kind.resource.kind == "ModelRelease":
-            for gauge in self._gauges[1:]:
-                gauge.remove_by_labels(wanted)
+        name, owner = kind.resource.kind, (key[0] or "", key[1])
+        self._condition.gone((name, *owner))
+        if name == "ModelRelease":
+            self._releases.gone(owner)
+        else:
+            self._objects.gone(name, owner)

@@ -1,0 +1,92 @@
+"""What is shown of a release's metrics: the last look at each, its bounds, what it comes to."""
+
+from collections.abc import Mapping
+from typing import Any, Final, get_args
+
+from prometheus_client import CollectorRegistry
+
+from modelops.api.v1alpha1.analysis import Outcome, Verdict
+from modelops.telemetry.family import RELEASE, Family, Owner, fields, one_of, seconds_since_1970
+
+_VERDICTS: Final[tuple[str, ...]] = get_args(Verdict)
+_OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
+_Series = dict[tuple[str, ...], float]
+
+
+class AnalysisSeries:
+    """Series of the metrics by which releases are judged; those of a metric that left the spec are deleted.
+
+    Args:
+        registry: where the series live.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def family(name: str, what: str, *more: str) -> Family:
+            return Family(f"modelops_analysis_{name}", what, RELEASE, ("metric", *more), registry)
+
+        self._value = family("value", "Value of the last look at a metric; none without an answer.")
+        self._stable = family("stable_value", "Stable's value at the last look, for a comparison with it.")
+        self._bound = family(
+            "bound", "What the value was held against, side lower or upper; none for a bound in CEL.", "side"
+        )
+        self._samples = family("samples", "Samples behind the value.")
+        self._verdict = family("verdict", "1 for the verdict of the last look.", "verdict")
+        self._outcome = family("outcome", "1 for what a metric comes to so far.", "outcome")
+        self._looked = family("look_timestamp_seconds", "When a metric was last looked at.")
+        self._failures = family("failures", "Failed looks at the revision, held against failureLimit.")
+        self._families = tuple(one for one in vars(self).values() if isinstance(one, Family))
+
+    def observed(self, owner: Owner, spec: Mapping[str, Any], status: Mapping[str, Any]) -> None:
+        """Show a release's metrics."""
+        wanted = {metric["name"]: metric for metric in fields(spec, "analysis").get("metrics") or ()}
+        found = [metric for metric in status.get("analysis") or () if metric["name"] in wanted]
+        last = {metric["name"]: metric["measurements"][-1] for metric in found if metric.get("measurements")}
+        for family, field in ((self._value, "value"), (self._stable, "stable"), (self._samples, "samples")):
+            family.show(owner, {(name,): look[field] for name, look in last.items() if look.get(field) is not None})
+        bounds: _Series = {}
+        for metric in found:
+            name = metric["name"]
+            limits = bounds_of(wanted[name], fields(last, name).get("stable"))
+            bounds |= {(name, side): value for side, value in limits.items()}
+        self._bound.show(owner, bounds)
+        verdicts: _Series = {}
+        for name, look in last.items():
+            verdicts |= one_of(look["verdict"], _VERDICTS, name)
+        self._verdict.show(owner, verdicts)
+        outcomes: _Series = {}
+        for metric in found:
+            outcomes |= one_of(metric.get("outcome"), _OUTCOMES, metric["name"])
+        self._outcome.show(owner, outcomes)
+        times = {name: seconds_since_1970(look["time"]) for name, look in last.items()}
+        self._looked.show(owner, {(name,): time for name, time in times.items() if time is not None})
+        self._failures.show(owner, {(metric["name"],): metric.get("failures", 0) for metric in found})
+
+    def gone(self, owner: Owner) -> None:
+        """Delete a release's series."""
+        for family in self._families:
+            family.gone(owner)
+
+
+def bounds_of(metric: Mapping[str, Any], stable: float | None) -> dict[str, float]:
+    """Return the tightest bounds of a metric's value, as far as they are numbers.
+
+    Args:
+        metric: of the spec.
+        stable: stable's value at the last look, if it was asked for.
+    """
+    fixed = fields(metric, "thresholdRange")
+    lower = [float(fixed["min"])] if fixed.get("min") is not None else []
+    upper = [float(fixed["max"])] if fixed.get("max") is not None else []
+    limits = fields(metric, "compareTo", "stable")
+    if limits and stable is not None and limits.get("test", "threshold") == "threshold":
+        failures = metric.get("builtin") == "success-rate"
+        base = 1 - stable if failures else stable
+        relative, absolute = limits.get("maxRelativeIncrease"), limits.get("maxAbsoluteIncrease")
+        allowed = [] if absolute is None else [base + absolute]
+        if relative is not None and base:
+            allowed.append(base + abs(base) * relative)
+        if allowed and failures:
+            lower.append(1 - min(allowed))
+        elif allowed:
+            upper.append(min(allowed))
+    return ({"lower": max(lower)} if lower else {}) | ({"upper": min(upper)} if upper else {})

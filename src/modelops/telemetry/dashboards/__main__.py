@@ -1,0 +1,30 @@
+"""`python -m modelops.telemetry.dashboards`: write the chart's dashboards below the current directory."""
+
+import json
+import sys
+from pathlib import Path
+
+from modelops.telemetry.dashboards.operator import operator
+from modelops.telemetry.dashboards.release import release
+
+
+def rendered() -> dict[str, str]:
+    """Return every dashboard: path from the root of the repository → content."""
+    made = {"release": release(), "operator": operator()}
+    return {
+        f"charts/modelops/files/dashboards/{name}.json": json.dumps(one, indent=2, ensure_ascii=False) + "\n"
+        for name, one in made.items()
+    }
+
+
+def main() -> None:
+    """Write the files."""
+    for name, content in rendered().items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    sys.stdout.write(f"{len(rendered())} dashboards written\n")
+
+
+if __name__ == "__main__":
+    main()

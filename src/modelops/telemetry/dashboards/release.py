@@ -1,0 +1,195 @@
+"""The dashboard of one release: how far it is, why it waits, how its canary does beside stable."""
+
+from typing import Final
+
+from modelops.telemetry.dashboards.panels import (
+    Json,
+    Panel,
+    Query,
+    dashboard,
+    figure,
+    lines,
+    named,
+    states,
+    table,
+    variable,
+)
+
+_THIS: Final = 'namespace="$namespace", name="$release"'
+_METRIC: Final = f'{_THIS}, metric=~"$metric"'
+_SERVER: Final = 'namespace="$namespace", release="$release"'
+# As the gateway names the backend of a revision: queries.Subject.cluster.
+_ENVOY: Final = 'envoy_cluster_name=~"${namespace}_${release}-[0-9a-z]+"'
+_PHASES: Final = {
+    "Analyzing": "blue", "Progressing": "light-blue", "Promoting": "semi-dark-green", "Promoted": "green",
+    "Paused": "yellow", "Degraded": "red", "RollingBack": "orange", "Pending": "text", "Initial": "light-green",
+}  # fmt: skip
+_VERDICTS: Final = {"Pass": "green", "Fail": "red", "NoData": "yellow", "Error": "purple"}
+
+
+def _now(name: str) -> str:
+    return f"modelops_release_{name}{{{_THIS}}}"
+
+
+def _quantile(share: float, by: str, name: str, these: str) -> str:
+    return f"histogram_quantile({share}, sum by ({by}, le) (rate({name}_bucket{{{these}}}[$__rate_interval])))"
+
+
+def _figures() -> tuple[Panel, ...]:
+    return (
+        named("Phase", Query(f"{_now('phase')} == 1", "{{phase}}")),
+        figure("Weight of the canary", _now("weight_ratio"), unit="percentunit"),
+        figure("Steps done", f"{_now('step')} / {_now('steps')}", unit="percentunit"),
+        figure("In this step since", f"time() - {_now('step_started_timestamp_seconds')}", unit="s"),
+        figure(
+            "Paused since",
+            f"time() - {_now('paused_timestamp_seconds')}",
+            unit="s",
+            what="How long it has waited for a human; nothing while it does not.",
+        ),
+        named("Last outcome", Query(f"{_now('last_outcome')} == 1", "{{outcome}}")),
+    )
+
+
+def _course() -> tuple[Panel, ...]:
+    return (
+        states(
+            "Phase over time",
+            Query(_now("phase"), "{{phase}}"),
+            colours=_PHASES,
+            height=9,
+            what="Which phase it was in when.",
+        ),
+        lines(
+            "Weight",
+            Query(_now("weight_ratio"), "confirmed by the gateway"),
+            Query(_now("desired_weight_ratio"), "wanted"),
+            unit="percentunit",
+            height=9,
+            defaults={"min": 0, "max": 1, "custom": {"lineInterpolation": "stepAfter"}},
+        ),
+        lines(
+            "Step",
+            Query(_now("step"), "step"),
+            Query(_now("steps"), "steps"),
+            height=6,
+            defaults={"min": 0, "custom": {"lineInterpolation": "stepAfter"}},
+        ),
+        lines(
+            "Waiting",
+            Query(f"time() - {_now('step_started_timestamp_seconds')}", "in this step"),
+            Query(f"time() - {_now('paused_timestamp_seconds')}", "paused"),
+            Query(f"time() - {_now('capacity_missing_timestamp_seconds')}", "without room"),
+            Query(f"{_now('eta_timestamp_seconds')} - time()", "to its end, as it expects"),
+            Query(f"time() - {_now('step_due_timestamp_seconds')} > 0", "overdue"),
+            unit="s",
+            height=6,
+        ),
+        table(
+            "Versions",
+            Query(_now("info"), "is"),
+            hidden=("is", "namespace", "name"),
+            height=4,
+            what="Of the stable revision and of the canary.",
+        ),
+        table(
+            "Outcomes",
+            Query(f"{_now('outcome_timestamp_seconds')} * 1000", "last"),
+            hidden=("namespace", "name"),
+            height=4,
+            unit="dateTimeAsIso",
+            what="When a revision last ended so.",
+        ),
+    )
+
+
+def _analysis() -> tuple[Panel, ...]:
+    return (
+        lines(
+            "Value against its bounds",
+            Query(f"modelops_analysis_value{{{_METRIC}}}", "{{metric}}"),
+            Query(f"modelops_analysis_stable_value{{{_METRIC}}}", "{{metric}} of stable"),
+            Query(f"modelops_analysis_bound{{{_METRIC}}}", "{{metric}} {{side}} bound"),
+            height=9,
+            what="Nothing is drawn for a look without an answer.",
+        ),
+        states(
+            "Verdicts",
+            Query(f"modelops_analysis_verdict{{{_METRIC}}}", "{{metric}} {{verdict}}"),
+            colours=_VERDICTS,
+            height=9,
+        ),
+        lines("Samples behind a verdict", Query(f"modelops_analysis_samples{{{_METRIC}}}", "{{metric}}")),
+        table(
+            "What the metrics come to",
+            Query(f"sum by (metric, outcome) (modelops_analysis_outcome{{{_METRIC}}} == 1)", "is"),
+            Query(f"sum by (metric) (modelops_analysis_failures{{{_METRIC}}})", "failed looks"),
+            Query(f"min by (metric) (time() - modelops_analysis_look_timestamp_seconds{{{_METRIC}}})", "seconds since"),
+            hidden=("is",),
+            what="Outcome, failed looks, seconds since the last look.",
+        ),
+    )
+
+
+def _traffic() -> tuple[Panel, ...]:
+    rate = f"rate(envoy_cluster_upstream_rq_%s{{{_ENVOY}%s}}[$__rate_interval])"
+    cluster = "sum by (envoy_cluster_name) "
+    served = f"rate(modelops_server_requests_total{{{_SERVER}}}[$__rate_interval])"
+    failed = rate % ("xx", ', envoy_response_code_class="5"')
+    return (
+        lines(
+            "Requests at the gateway",
+            Query(f"{cluster}({rate % ('total', '')})", "{{envoy_cluster_name}}"),
+            unit="reqps",
+        ),
+        lines(
+            "Share of 5xx at the gateway",
+            Query(f"{cluster}({failed}) / {cluster}({rate % ('completed', '')})", "{{envoy_cluster_name}}"),
+            unit="percentunit",
+        ),
+        lines(
+            "Latency at the gateway, p50 and p99",
+            *(
+                Query(
+                    _quantile(share, "envoy_cluster_name", "envoy_cluster_upstream_rq_time", _ENVOY),
+                    f"{{{{envoy_cluster_name}}}} {share}",
+                )
+                for share in (0.5, 0.99)
+            ),
+            unit="ms",
+        ),
+        lines(
+            "Requests at the servers",
+            Query(f"sum by (revision, code) ({served})", "{{revision}} {{code}}"),
+            unit="reqps",
+        ),
+        lines(
+            "Latency at the servers, p99",
+            Query(
+                _quantile(0.99, "revision", "modelops_server_request_duration_seconds", _SERVER), "{{revision}} whole"
+            ),
+            Query(_quantile(0.99, "revision", "modelops_server_model_duration_seconds", _SERVER), "{{revision}} model"),
+            unit="s",
+        ),
+        lines(
+            "Servers",
+            Query(f"sum by (revision) (modelops_server_ready{{{_SERVER}}})", "{{revision}} ready"),
+            Query(f"sum by (revision) (modelops_server_in_flight_requests{{{_SERVER}}})", "{{revision}} in flight"),
+            Query(
+                f"sum by (revision) (increase(modelops_server_nonfinite_outputs_total{{{_SERVER}}}[$__rate_interval]))",
+                "{{revision}} answers that are not finite",
+            ),
+        ),
+    )
+
+
+def release() -> Json:
+    """Return the dashboard."""
+    chosen = [
+        variable("namespace", "Namespace", "label_values(modelops_release_phase, namespace)"),
+        variable("release", "Release", 'label_values(modelops_release_phase{namespace="$namespace"}, name)'),
+        variable("metric", "Metric", f"label_values(modelops_analysis_verdict{{{_THIS}}}, metric)", several=True),
+    ]
+    return dashboard(
+        "modelops-release", "modelops / Release", chosen, (*_figures(), *_course(), *_analysis(), *_traffic())
+    )

@@ -1,0 +1,205 @@
+"""Every decision is a series, and no series outlives what it speaks of."""
+
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from modelops.api.kinds import DATASET, GITSOURCE, MODELRELEASE, TRAININGRUN, Kind
+from modelops.api.v1alpha1.analysis import Metric
+from modelops.domain.analysis.verdicts import Reading, judge_of
+from modelops.telemetry.analysis import bounds_of
+from modelops.telemetry.metrics import OperatorMetrics
+from tests.unit.release.world import NAME, NAMESPACE, World
+from tests.unit.telemetry.estate import AT, RELATIVE, STALLED, estate, held, made
+
+SUCCESS = {"metric": "success-rate"}
+Series = dict[str, float]
+
+
+def shown(metrics: OperatorMetrics, name: str, **labels: str) -> Series:
+    """Return a metric's series, by their labels that are not asked for."""
+    found = {}
+    for family in metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name == f"modelops_{name}" and labels.items() <= sample.labels.items():
+                rest = [v for k, v in sample.labels.items() if k not in {*labels, "namespace", "name"}]
+                found[",".join(rest)] = sample.value
+    return found
+
+
+def on(metrics: OperatorMetrics, name: str, **labels: str) -> list[str]:
+    return [rest for rest, value in shown(metrics, name, **labels).items() if value == 1]
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.first()
+    return world
+
+
+@pytest.fixture
+def metrics(world: World) -> OperatorMetrics:
+    metrics = OperatorMetrics(CollectorRegistry())
+    metrics.observed(MODELRELEASE, held(world))
+    return metrics
+
+
+def test_canary_in_analysis_is_told_whole(world: World, metrics: OperatorMetrics) -> None:
+    revision = world.canary()
+    world.settle(seconds=16)
+    metrics.observed(MODELRELEASE, held(world))
+
+    status = world.status
+    assert shown(metrics, "release_weight_ratio") == shown(metrics, "release_desired_weight_ratio") == {"": 0.2}
+    assert shown(metrics, "release_step") == {"": 1}
+    assert shown(metrics, "release_steps") == {"": 4}
+    assert on(metrics, "release_phase") == ["Analyzing"]
+    assert on(metrics, "release_info") == [f"1,{status['stable']['revision']},2,{revision}"]
+    assert shown(metrics, "analysis_value") == {"success-rate": 1.0}
+    assert shown(metrics, "analysis_samples") == {"success-rate": 100}
+    assert shown(metrics, "analysis_bound") == {"success-rate,lower": 0.99}
+    assert on(metrics, "analysis_verdict") == ["success-rate,Pass"]
+    assert on(metrics, "analysis_outcome") == ["success-rate,Running"]
+    began = shown(metrics, "release_step_started_timestamp_seconds")[""]
+    # 30 s of analysis, 5 s of warm-up, ten minutes of patience.
+    assert shown(metrics, "release_step_due_timestamp_seconds") == {"": began + 635}
+
+
+def test_value_ends_with_the_answers(world: World, metrics: OperatorMetrics) -> None:
+    """The last good value beside the verdict NoData would say that all is well."""
+    world.canary()
+    world.settle(seconds=16)
+    metrics.observed(MODELRELEASE, held(world))
+    world.metrics.answers = {}
+    world.settle(seconds=10)
+    metrics.observed(MODELRELEASE, held(world))
+
+    assert on(metrics, "analysis_verdict") == ["success-rate,NoData"]
+    assert shown(metrics, "analysis_value") == {}
+
+
+def test_next_canary_takes_the_labels_of_the_last(world: World, metrics: OperatorMetrics) -> None:
+    """One label set a release, however many versions there were."""
+    for version in ("2", "3", "4"):
+        world.canary(version)
+        metrics.observed(MODELRELEASE, held(world))
+    assert len(shown(metrics, "release_info")) == 1
+
+
+def test_metric_that_left_the_spec_is_deleted(world: World, metrics: OperatorMetrics) -> None:
+    world.canary()
+    world.settle(seconds=16)
+    metrics.observed(MODELRELEASE, held(world))
+    obj = held(world)
+    obj["spec"] = {**obj["spec"], "analysis": {"metrics": []}}
+    metrics.observed(MODELRELEASE, obj)
+
+    names = {family.name for family in metrics.registry.collect() if family.samples}
+    assert not {name for name in names if name.startswith("modelops_analysis")}
+
+
+def test_condition_that_is_left_out_is_deleted() -> None:
+    """Stalled stands in a status only while True: its series must not stay at 1 for ever."""
+    metrics = OperatorMetrics(CollectorRegistry())
+    metrics.observed(TRAININGRUN, made(TRAININGRUN, conditions=[STALLED]))
+    assert on(metrics, "condition", type="Stalled") == ["TrainingRun,True"]
+    metrics.observed(TRAININGRUN, made(TRAININGRUN, conditions=[]))
+    assert shown(metrics, "condition") == {}
+
+
+@pytest.mark.parametrize("verb", ["pause", "abort"])
+def test_pause_and_abort_show(world: World, metrics: OperatorMetrics, verb: str) -> None:
+    world.canary()
+    world.command(verb)
+    world.settle()
+    metrics.observed(MODELRELEASE, held(world))
+
+    if verb == "pause":
+        assert on(metrics, "release_phase") == ["Paused"]
+        assert shown(metrics, "release_paused_timestamp_seconds") != {}
+        assert shown(metrics, "release_step_due_timestamp_seconds") == {}
+    else:
+        assert on(metrics, "release_phase") == ["Degraded"]
+        assert on(metrics, "release_last_outcome") == ["Aborted"]
+        assert shown(metrics, "release_step_started_timestamp_seconds") == {}
+
+
+def test_outcomes_are_counted_once_and_only_by_who_saw_them(world: World, metrics: OperatorMetrics) -> None:
+    """After a restart the counter begins at 0, the last outcome and its time are there at once."""
+    world.canary()
+    world.settle(seconds=80)
+    for _ in range(3):
+        metrics.observed(MODELRELEASE, held(world))
+    restarted = OperatorMetrics(CollectorRegistry())
+    restarted.observed(MODELRELEASE, held(world))
+
+    assert shown(metrics, "release_outcomes_total")["Promoted"] == 1
+    assert set(shown(restarted, "release_outcomes_total").values()) == {0}
+    for one in (metrics, restarted):
+        assert on(one, "release_last_outcome") == ["Promoted"]
+        assert set(shown(one, "release_outcome_timestamp_seconds")) == {"Promoted"}
+
+
+@pytest.mark.parametrize(
+    ("stable", "metric", "bounds"),
+    [
+        (None, {"thresholdRange": {"min": 0.99}}, {"lower": 0.99}),
+        (None, {"thresholdRange": {"min": 1, "max": 2}}, {"lower": 1, "upper": 2}),
+        (None, {"successCondition": "result[0] < 1"}, {}),
+        (None, RELATIVE, {"lower": 0.99}),
+        (0.96, {**RELATIVE, "thresholdRange": {"min": 0.9}}, {"lower": 0.94}),
+        (2.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}, {"upper": 2.2}),
+        (0.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "maxAbsoluteIncrease": 0.5}}}, {"upper": 0.5}),
+        (0.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}, {}),
+        (2.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "test": "sequential"}}}, {}),
+    ],
+)
+def test_bounds(stable: float | None, metric: dict[str, Any], bounds: Series) -> None:
+    """The tightest of the spec's own bound and what a comparison allows; the sequential test has no bound."""
+    assert bounds_of(metric, stable) == pytest.approx(bounds)
+
+
+def test_bound_is_the_one_that_the_verdict_used() -> None:
+    """A value a hair inside our bound passes the real judge, one outside does not."""
+    metric = {**RELATIVE, "thresholdRange": {"min": 0.5}}
+    judge, lower = judge_of(Metric.model_validate(metric)), bounds_of(metric, 0.96)["lower"]
+
+    def verdict(value: float) -> str:
+        return judge.judge(Reading(values=(value,), samples=100, stable=Reading(values=(0.96,), samples=100))).verdict
+
+    assert (verdict(lower + 1e-6), verdict(lower - 1e-6)) == ("Pass", "Fail")
+
+
+def test_what_releases_are_made_of_is_told() -> None:
+    metrics = estate()
+
+    assert shown(metrics, "gitsource_applied") == {"": 0}
+    assert shown(metrics, "gitsource_objects") == {"": 1}
+    assert shown(metrics, "dataset_rows") == {"": 1000}
+    assert shown(metrics, "dataset_split_rows")["train"] == 700
+    assert on(metrics, "attempt_phase", kind="TrainingRun") == ["Failed"]
+    assert on(metrics, "trainingrun_last_outcome") == ["Failed"]
+    assert shown(metrics, "trainingrun_registered_version") == {"": 7}
+
+
+@pytest.mark.parametrize("kind", [GITSOURCE, DATASET, TRAININGRUN, MODELRELEASE], ids=lambda kind: kind.singular)
+def test_nothing_is_left_of_a_deleted_object(kind: Kind) -> None:
+    metrics = estate()
+    world = World()
+    world.first()
+    world.canary()
+    empty = made(kind, NAME) if kind is not MODELRELEASE else held(world)
+    before = {str(sample) for family in metrics.registry.collect() for sample in family.samples}
+    metrics.observed(kind, empty)
+    assert any(s.labels.get("name") == NAME for family in metrics.registry.collect() for s in family.samples)
+    metrics.gone(kind, (NAMESPACE, NAME))
+
+    assert {str(sample) for family in metrics.registry.collect() for sample in family.samples} == before
+
+
+def test_no_label_holds_what_has_no_bound() -> None:
+    """No commit, digest, message or time becomes a label."""
+    values = {value for family in estate().registry.collect() for s in family.samples for value in s.labels.values()}
+    assert not {value for value in values if len(value) > 63 or value == AT or "sha" in value}
