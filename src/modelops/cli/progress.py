@@ -4,7 +4,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.cli import show
+from modelops.domain.release.strategies import steps_of
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -72,7 +74,8 @@ def _picture(found: dict[str, Any], line: str) -> "Group":
     status = found.get("status") or {}
     parts = [Text(line)]
     if status.get("canary"):
-        steps = found["spec"]["strategy"]["canary"]["steps"]
+        spec = ModelReleaseSpec.model_validate(found["spec"])
+        steps = [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in steps_of(spec)]
         parts.append(_steps(steps, int(status.get("step", 0))))
         parts.append(_bar(int(status.get("weight", 0))))
     for metric in status.get("analysis") or ():
@@ -111,4 +114,9 @@ def step_words(step: dict[str, Any]) -> str:
     if step.get("pause") is not None:
         duration = step["pause"].get("duration")
         return f"pause {duration}" if duration else "pause for a human"
+    if step.get("setHeaderRoute"):
+        route = step["setHeaderRoute"]
+        return f"header route {route['name']}" if route.get("match") else f"no header route {route['name']}"
+    if step.get("setMirror"):
+        return f"mirror {step['setMirror']['percent']} %"
     return next(iter(step), "step")

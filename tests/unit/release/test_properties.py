@@ -25,6 +25,9 @@ _STEP = st.one_of(
     st.integers(0, 100).map(lambda weight: {"setWeight": weight}),
     st.sampled_from([5, 15]).map(lambda seconds: {"analyze": {"duration": f"{seconds}s"}}),
     st.sampled_from([3, 20]).map(lambda seconds: {"pause": {"duration": f"{seconds}s"}}),
+    st.sampled_from("ab").map(
+        lambda name: {"setHeaderRoute": {"name": name, "match": [{"header": "X-A", "exact": name}]}}
+    ),
 )
 _HAPPENING = st.sampled_from(
     ["good", "bad", "few", "away", "503", "abort", "retry", "promote", "full", "commit", "wait", "pause", "unpause"]
@@ -118,6 +121,7 @@ def test_every_rollout_keeps_its_promises(
         stable = world.status["stable"]["revision"]
         assert sum(route.values()) == 100
         assert set(route) <= world.deployments()
+        assert len(world.rules()) == 1 or world.status.get("canary") is not None
         assert stable in route or route == {(world.status.get("canary") or {}).get("revision"): 100}
         world.cluster.calls.clear()
         world.pass_()

@@ -18,6 +18,7 @@ from modelops.api.v1alpha1.common import (
     rule,
     rules,
 )
+from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, RoutingStatus, Shadow
 
 Alias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Hostname = Annotated[str, Field(max_length=253, pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
@@ -113,14 +114,18 @@ class Pause(Model):
     duration: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
 
 
+_STEPS = "[has(self.setWeight), has(self.analyze), has(self.pause), has(self.setHeaderRoute), has(self.setMirror)]"
+_STRATEGIES = "[has(self.canary), has(self.abTest), has(self.shadow)]"
+
+
 class Step(Model):
-    """Exactly one of setWeight, analyze and pause."""
+    """Exactly one of its fields."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "[has(self.setWeight), has(self.analyze), has(self.pause)].filter(x, x).size() == 1",
-                "a step is exactly one of setWeight, analyze and pause",
+                f"{_STEPS}.filter(x, x).size() == 1",
+                "a step is exactly one of setWeight, analyze, pause, setHeaderRoute and setMirror",
             )
         )
     }
@@ -129,6 +134,8 @@ class Step(Model):
     """Percent of the traffic for the canary."""
     analyze: Analyze | None = None
     pause: Pause | None = None
+    set_header_route: HeaderRoute | None = None
+    set_mirror: Mirror | None = None
 
 
 class Canary(Model):
@@ -138,9 +145,17 @@ class Canary(Model):
 
 
 class Strategy(Model):
-    """How a new revision gets its traffic."""
+    """How a new revision gets its traffic: exactly one way."""
 
-    canary: Canary
+    model_config = {
+        "json_schema_extra": rules(
+            rule(f"{_STRATEGIES}.filter(x, x).size() == 1", "set exactly one of canary, abTest and shadow")
+        )
+    }
+
+    canary: Canary | None = None
+    ab_test: AbTest | None = None
+    shadow: Shadow | None = None
 
 
 class ModelReleaseSpec(Spec):
@@ -149,9 +164,9 @@ class ModelReleaseSpec(Spec):
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "!self.strategy.canary.steps.exists(s, has(s.analyze)) || "
+                "(has(self.strategy.canary) && !self.strategy.canary.steps.exists(s, has(s.analyze))) || "
                 "(has(self.analysis) && has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
-                "an analyze step needs analysis.metrics",
+                "an analyze step, abTest and shadow need analysis.metrics",
             ),
             rule(
                 "!has(self.serving) || self.serving.runtime != 'mlflow' || "
@@ -230,7 +245,9 @@ class ModelReleaseStatus(Status):
     """Percent that the gateway confirmed for the canary."""
     desired_weight: Annotated[int, Field(ge=0, le=100)] = 0
     weight_verified_at: AwareDatetime | None = None
-    """When the gateway first confirmed `weight`; windows start here plus warmUp."""
+    """When the gateway first confirmed `weight` and `routing`; windows start here plus warmUp."""
+    routing: RoutingStatus | None = None
+    """Header routes and mirror that the gateway confirmed for the canary; None without any."""
     last_measured_at: AwareDatetime | None = None
     """When any metric was asked last; each has its own in `analysis`."""
     analysis_started_at: AwareDatetime | None = None

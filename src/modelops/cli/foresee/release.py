@@ -8,6 +8,7 @@ from modelops.cli.foresee.training import reused, trains
 from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
+from modelops.domain.release.strategies import steps_of
 
 
 def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: World) -> Iterator[str]:
@@ -83,8 +84,9 @@ def _changed_release(
 
 def steps_words(spec: ModelReleaseSpec) -> str:
     """Return the way of a canary in words: `canary 10 % → analyze 5m → 100 %`."""
-    dumped = [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in spec.strategy.canary.steps]
-    return "canary " + " → ".join([*map(step_words, dumped), "100 %"])
+    dumped = [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in steps_of(spec)]
+    kind = "canary" if spec.strategy.ab_test is None else "A/B test"
+    return f"{kind if spec.strategy.shadow is None else 'shadow'} " + " → ".join([*map(step_words, dumped), "100 %"])
 
 
 def _will_train(run: Obj, world: World) -> bool:

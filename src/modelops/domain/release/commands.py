@@ -7,6 +7,7 @@ from modelops.domain.plan import EventSpec
 from modelops.domain.release import objects, settle
 from modelops.domain.release.measure import another_chance
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.strategies import steps_of
 
 _Answer = tuple[ModelReleaseStatus, tuple[EventSpec, ...]]
 _BY_HAND = "by hand"
@@ -42,7 +43,7 @@ def handle(seen: Observed) -> _Answer:
 
 
 def _promote(seen: Observed, status: ModelReleaseStatus, *, full: bool, step: object) -> _Answer:
-    steps = seen.spec.strategy.canary.steps
+    steps = steps_of(seen.spec)
     if full:
         if not objects.is_ready(seen.deployment(status.canary)):
             return _ignored(status, "promote", "its servers are not ready yet; wait for them, then promote --full")
@@ -86,7 +87,7 @@ def _undo(seen: Observed, status: ModelReleaseStatus, revision: str) -> _Answer:
         return _ignored(status, "undo", f"revision {revision or '?'} was not promoted before, or its template is gone")
     if status.canary is not None:
         status = settle.ended(status, "Aborted", seen.now, f"undone by hand: back to version {back.version}")
-    status = settle.undone(status, back, len(seen.spec.strategy.canary.steps), seen.now)
+    status = settle.undone(status, back, len(steps_of(seen.spec)), seen.now)
     said = EventSpec("Undone", f"version {stable.version} is held back; version {back.version} comes back", "Warning")
     return status, (said,)
 

@@ -6,23 +6,25 @@ target ──► new revision? ──► canary: ready ─► setWeight ─► c
 """
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, SERVICE
 from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Pause, RevisionStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, DeleteObject, EventSpec, Plan, SetAlias
-from modelops.domain.release import objects, settle
+from modelops.domain.release import in_force, objects, settle
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
 from modelops.domain.release.looks import next_look, window_start
-from modelops.domain.release.measure import fresh_step, tally, weigh
+from modelops.domain.release.measure import tally, weigh
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.routing import gets_requests, step_words
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
+from modelops.domain.release.strategies import resolved, steps_of
 from modelops.domain.release.summary import pause_reason, summarise
 
 _IDLE: Final = timedelta(minutes=1)
@@ -59,6 +61,7 @@ def decide_release(seen: Observed) -> Plan:
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
     for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
+    seen = replace(seen, spec=resolved(seen.spec))
     right, back = set_right(seen.status, seen.now)
     status, events = handle(replace(seen, status=right))
     turn = Turn(status, events=events, decisive=status != seen.status)
@@ -116,13 +119,14 @@ def _same_artifact(turn: Turn, target: RevisionStatus) -> Turn:
 
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
-    turn = _confirm(seen, turn.with_status(waiting_for=None, eta=None))
+    turn = turn.with_status(waiting_for=None, eta=None)
+    turn = replace(turn, status=in_force.confirm(seen, turn.status))
     turn, failed, hold, waiting = _measure(seen, turn)
     if failed:
         return _end(seen, turn, "RolledBack", failed)
     status, canary = turn.status, turn.status.canary
     assert canary is not None
-    if status.weight == 0 and not objects.is_ready(seen.deployment(canary)):
+    if not gets_requests(status) and not objects.is_ready(seen.deployment(canary)):
         wait = starting(seen, status, canary)
         turn = replace(turn, status=wait.status, events=(*turn.events, *wait.events))
         return _end(seen, turn, "RolledBack", wait.failed) if wait.failed else turn
@@ -133,26 +137,6 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
     if turn.status.paused_reason is not None:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
     return _step(seen, turn, waiting)
-
-
-def _confirm(seen: Observed, turn: Turn) -> Turn:
-    """Note when the gateway put the wanted weight into force."""
-    status = turn.status
-    canary = status.canary
-    assert canary is not None
-    if status.weight == status.desired_weight and (status.weight == 0 or status.weight_verified_at is not None):
-        return turn
-    stable = status.stable.revision if status.stable else None
-    wanted = {seen.name_of(r): w for r, w in objects.shares(stable, canary.revision, status.desired_weight)}
-    if objects.backends_of(seen.route) != wanted or not objects.confirmed(seen.route):
-        return turn
-    return turn.with_status(
-        weight=status.desired_weight,
-        weight_verified_at=seen.now,
-        last_measured_at=None,
-        analysis_started_at=status.analysis_started_at or (seen.now if status.desired_weight else None),
-        analysis=fresh_step(status.analysis),
-    )
 
 
 def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str, str]:
@@ -175,10 +159,9 @@ def _initial(seen: Observed, turn: Turn) -> Turn:
 
 
 def _step(seen: Observed, turn: Turn, waiting: str) -> Turn:
-    status, steps = turn.status, seen.spec.strategy.canary.steps
-    if status.weight != status.desired_weight:
-        refused = objects.refusal(seen.route)
-        return turn.with_status(waiting_for=refused or f"the gateway to confirm weight {status.desired_weight}")
+    status, steps = turn.status, steps_of(seen.spec)
+    if awaited := in_force.awaited(seen, status):
+        return turn.with_status(waiting_for=awaited)
     if status.step >= len(steps):
         return _last(seen, turn)
     step, begun = steps[status.step], status.step_started_at or seen.now
@@ -189,13 +172,10 @@ def _step(seen: Observed, turn: Turn, waiting: str) -> Turn:
             )
             return told.saying("WeightSet", f"weight {step.set_weight} for version {_version(status)}")
         return _next(seen, turn)
+    if step.set_header_route is not None or step.set_mirror is not None:
+        return _next(seen, turn.saying("RouteSet", f"{step_words(step)} for version {_version(status)}"))
     if step.pause is not None:
-        if step.pause.duration is None:
-            return turn.with_status(waiting_for=f"`modelops release promote {seen.owner.name}`", eta=None)
-        until = begun + step.pause.duration
-        if seen.now >= until:
-            return _next(seen, turn)
-        return turn.with_status(waiting_for="the pause to end", eta=until)
+        return _paused(seen, turn, step.pause, begun)
     assert step.analyze is not None
     start = window_start(status, seen.spec.analysis)
     until = max(begun, start or begun) + step.analyze.duration
@@ -204,6 +184,13 @@ def _step(seen: Observed, turn: Turn, waiting: str) -> Turn:
     if waiting:
         return turn.with_status(waiting_for=waiting, eta=None)
     return _next(seen, turn)
+
+
+def _paused(seen: Observed, turn: Turn, pause: Pause, begun: datetime) -> Turn:
+    if pause.duration is None:
+        return turn.with_status(waiting_for=f"`modelops release promote {seen.owner.name}`", eta=None)
+    until = begun + pause.duration
+    return _next(seen, turn) if seen.now >= until else turn.with_status(waiting_for="the pause to end", eta=until)
 
 
 def _next(seen: Observed, turn: Turn) -> Turn:
@@ -267,21 +254,16 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         actions += objects.needed(service, seen.services.get(name))
         actions += objects.needed(budget, seen.budgets.get(name))
         actions += objects.needed(deployment, seen.deployments.get(name))
-    weight = status.desired_weight if canary is not None else 0
-    backends = objects.shares(stable.revision if stable else None, canary.revision if canary else None, weight)
     routed = True
-    if backends:
-        wanted = objects.route_object(seen.owner, seen.spec, backends, seen.gateway)
+    wanted = in_force.route_of(seen, status)
+    if wanted is not None:
         route = objects.needed(wanted, seen.route)
         routed = not route and objects.confirmed(seen.route)
-        actions = [*route, *actions] if _only_existing(seen, backends) else [*actions, *route]
+        # Once every backend's Service is there, the route may come before anything else.
+        first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
+        actions = [*route, *actions] if first else [*actions, *route]
     turn = replace(turn, actions=tuple(actions))
     return _retire(seen, turn, routed=routed) if status.retiring else turn
-
-
-def _only_existing(seen: Observed, backends: tuple[tuple[str, int], ...]) -> bool:
-    """Whether every backend's Service is there, so that the route may come before anything else."""
-    return all(seen.name_of(revision) in seen.services for revision, _ in backends)
 
 
 def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
@@ -337,7 +319,7 @@ def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
             due.append(look)
         if status.eta is not None:
             due.append(status.eta)
-        if status.weight == 0 and not objects.is_ready(seen.deployment(status.canary)):
+        if not gets_requests(status) and not objects.is_ready(seen.deployment(status.canary)):
             # Pods are not watched: what keeps them is asked again.
             due += [given_up_at(seen, status, status.canary), seen.now + _ASK_AGAIN]
     return max(timedelta(milliseconds=50), min(due) - seen.now)

@@ -21,6 +21,8 @@ from modelops.domain.release.measure import looked
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Obj, Observed
 from modelops.domain.release.revision import ServingDefaults, revision_of
+from modelops.domain.release.routing import gets_requests, split_weight
+from modelops.domain.release.strategies import resolved, steps_of
 from modelops.workflows.render import Owner
 
 ASSUMED: Final = "servers are ready and weights in force at once; samples are enough where none are given"
@@ -80,7 +82,7 @@ def play(name: str, spec: ModelReleaseSpec, ticks: Sequence[Tick]) -> Replay:
         spec: sound, see `soundness`.
         ticks: at least one; their times rise.
     """
-    world = _World.of(name, spec).rest()
+    world = _World.of(name, resolved(spec)).rest()
     played: list[Played] = []
     if world.status.canary is None:
         return _ended(world.status, 0.0, played)
@@ -221,7 +223,7 @@ def _seen(world: _World, tick: Tick) -> Iterator[tuple[str, Seen]]:
     asked = {metric.name for metric in world.due()}
     for metric in world.spec.analysis.metrics:
         before = next((one for one in world.status.analysis if one.name == metric.name), MetricStatus(name=metric.name))
-        judged, _ = looked(before, metric, world.reading(tick, metric), world.status.weight, world.spec.analysis)
+        judged, _ = looked(before, metric, world.reading(tick, metric), split_weight(world.status), world.spec.analysis)
         reason = judged.message
         if metric.name not in asked:
             reason += f"; not counted: {_why_not(world, metric)}"
@@ -234,7 +236,7 @@ def _why_not(world: _World, metric: Metric) -> str:
     look = look_at(world.status, world.spec.analysis, metric)
     if look is not None:
         return f"not due before {(look - _START).total_seconds():g} s"
-    return "no weight is in force" if world.status.weight == 0 else "its looks at this weight are over"
+    return "no weight is in force" if not gets_requests(world.status) else "its looks at this weight are over"
 
 
 def _weight(status: ModelReleaseStatus) -> int:
@@ -251,6 +253,6 @@ def _ended(status: ModelReleaseStatus, at: float, played: Sequence[Played]) -> R
 def _waits_for_a_human(world: _World) -> bool:
     if world.status.paused_reason is not None:
         return True
-    steps = world.spec.strategy.canary.steps
+    steps = steps_of(world.spec)
     step = steps[world.status.step] if world.status.step < len(steps) else None
     return step is not None and step.pause is not None and step.pause.duration is None

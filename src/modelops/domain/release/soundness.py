@@ -8,6 +8,8 @@ from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.domain.analysis.queries import Subject, fill
 from modelops.domain.release.looks import interval_of
+from modelops.domain.release.route_soundness import unsound_routes
+from modelops.domain.release.strategies import steps_of
 from modelops.errors import Stalled
 
 Path = tuple[str | int, ...]
@@ -19,6 +21,7 @@ def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     yield from _queries(spec.analysis)
     yield from _deadlines(spec.analysis)
     yield from _nothing_to_compare_with(spec)
+    yield from unsound_routes(spec)
 
 
 def _queries(analysis: Analysis) -> Iterator[tuple[Path, str]]:
@@ -50,7 +53,7 @@ def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
 def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     compared = [metric.name for metric in spec.analysis.metrics if metric.compare_to is not None and not metric.dry_run]
     weight = 0
-    for index, step in enumerate(spec.strategy.canary.steps):
+    for index, step in enumerate(steps_of(spec)):
         weight = weight if step.set_weight is None else step.set_weight
         if step.analyze is not None and weight == 100 and compared:
             words = f"at weight 100 stable has no traffic, so {compared[0]} cannot be compared with it; analyze before"

@@ -7,13 +7,15 @@ from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
+from modelops.domain.release.routing import words
+from modelops.domain.release.strategies import steps_of
 
 _Conditions = tuple[ConditionSpec, ...]
 
 
 def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseStatus, _Conditions]:
     """Return the status with its words filled in, and all conditions."""
-    steps = len(seen.spec.strategy.canary.steps)
+    steps = len(steps_of(seen.spec))
     phase = _phase(seen, status)
     scaled = status.stable or status.canary
     servers = (seen.deployment(scaled) or {}).get("status") or {}
@@ -43,7 +45,7 @@ def _phase(seen: Observed, status: ModelReleaseStatus) -> str:
         return "Promoted" if status.stable is not None else "Pending"
     if status.stable is None:
         return "Initial"
-    steps = seen.spec.strategy.canary.steps
+    steps = steps_of(seen.spec)
     if status.paused_reason is not None:
         return "Paused"
     if status.step >= len(steps):
@@ -70,8 +72,8 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
     found = [_ready(seen, status)]
     canary, degraded = status.canary, _degraded(seen, status)
     if canary is not None:
-        waiting = f", waiting for {status.waiting_for}" if status.waiting_for else ""
-        message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{waiting}"
+        more = words(status.routing) + (f", waiting for {status.waiting_for}" if status.waiting_for else "")
+        message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{more}"
         reason = phase if status.capacity_missing_since is None else statuses.CAPACITY
         found.append(ConditionSpec("Progressing", "True", reason, message))
         found.append(statuses.reconciling(reason, message))
@@ -118,7 +120,8 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
         same = status.equivalent_version
         more = f"; version {same} is the same artifact, there is nothing to release" if same else ""
         return statuses.ready(
-            "Serving", f"version {stable.version} serves {100 - status.weight} % of the traffic{more}"
+            "Serving",
+            f"version {stable.version} serves {100 - status.weight} % of the traffic{_but(status)}{more}",
         )
     found = seen.obstacle(stable)
     why = (found and found.message) or objects.trouble(seen.deployment(stable)) or "no server of it is ready"
@@ -133,3 +136,9 @@ def _just_promoted(seen: Observed, status: ModelReleaseStatus) -> bool:
         and objects.serves(seen.deployment(before))
         and (before.revision == status.stable.revision)
     )
+
+
+def _but(status: ModelReleaseStatus) -> str:
+    """Return which requests stable does not serve although its share would have it so."""
+    names = () if status.routing is None else status.routing.header_routes
+    return f", but for header route {' and '.join(names)}" if names else ""
