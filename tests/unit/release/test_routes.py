@@ -87,6 +87,21 @@ def test_ab_test_without_enough_requests_is_not_decided(world: World) -> None:
     assert world.status["stable"]["version"] == "2"
 
 
+def test_another_match_begins_the_test_anew(world: World) -> None:
+    """Other people, other figures: time and looks count from the new route on."""
+    _, new = begun(world, {"abTest": {"match": MATCH, "duration": "60s"}})
+    world.settle(seconds=50)
+    assert world.status["analysis"][0]["stepPasses"] > 0
+    world.release(strategy={"abTest": {"match": [{"header": "X-Group", "exact": "c"}], "duration": "60s"}})
+    world.settle()
+    assert routes(world)[0] == ("X-Group=c", {new: 1})
+    assert world.status["analysis"][0]["stepPasses"] == 0
+    world.settle(seconds=64)
+    assert world.status["phase"] == "Analyzing"
+    world.settle(seconds=2)
+    assert world.status["stable"]["revision"] == new
+
+
 def test_nothing_counts_before_the_gateway_confirmed_the_route(world: World) -> None:
     """Servers first, then the route, then its confirmation; time and figures count from there."""
     world.release(strategy={"abTest": {"match": MATCH, "duration": "30s"}})
