@@ -27,7 +27,7 @@ MATCH = [{"header": "X-A", "exact": "b"}]
                     "steps": [{"setHeaderRoute": {"name": "a", "match": MATCH}}, {"setHeaderRoute": {"name": "a"}}]
                 }
             },
-            "canary header route a → mirror 0 % → 100 %",
+            "canary header route a → no header route a → 100 %",
         ),
     ],
 )
