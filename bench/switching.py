@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class Load:
 
     url: str
     connections: int = 20
+    headers: dict[str, str] = field(default_factory=dict)
+    """Besides Host."""
     answers: Counter[tuple[int, str]] = field(default_factory=Counter)
     """How many by (status or 0, version that answered or nothing)."""
     errors: list[str] = field(default_factory=list)
@@ -59,7 +62,7 @@ class Load:
     async def _ask(self, session: aiohttp.ClientSession) -> None:
         while not self._stop.is_set():
             try:
-                async with session.post(self.url, data=b"{}", headers={"Host": HOST}) as answer:
+                async with session.post(self.url, data=b"{}", headers={"Host": HOST, **self.headers}) as answer:
                     body = await answer.text()
                     version = answer.headers.get("x-version", "")
                     self.answers[answer.status, version] += 1
@@ -119,7 +122,7 @@ class Switching:
         took = time.monotonic() - begun
         return _summary(load, bad.split(","), self.rounds, took)
 
-    def _release(self, client: KubeClient, version: int, bad: str) -> None:
+    def _release(self, client: KubeClient, version: int, bad: str, strategy: Mapping[str, Any] | None = None) -> None:
         env = [{"name": "BAD", "value": bad}]
         container = {"name": "server", "image": "tiny", "command": [sys.executable, str(SERVER)], "env": env}
         container["readinessProbe"] = {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1}
@@ -128,7 +131,7 @@ class Switching:
             "model": {"name": "tiny", "version": str(version)},
             "serving": {"runtime": "custom", "replicas": 1, "podTemplate": {"spec": {"containers": [container]}}},
             "traffic": {"hostnames": [HOST], "timeout": "3s"},
-            "strategy": {"canary": {"steps": [{"setWeight": 30}, {"analyze": {"duration": "2s"}}]}},
+            "strategy": strategy or {"canary": {"steps": [{"setWeight": 30}, {"analyze": {"duration": "2s"}}]}},
             "analysis": {"interval": "1s", "warmUp": "1s", "metrics": [metric]},
         }
         client.apply(MODELRELEASE.resource, {"metadata": {"name": "tiny", "namespace": "default"}, "spec": spec})

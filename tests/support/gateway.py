@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import urllib3
 
@@ -39,6 +40,10 @@ class RealGateway:
     prometheus: int = field(default_factory=free_port)
     backends: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Service name → (port of its server, timeout of its route)."""
+    routes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """More HTTPRoutes, by name."""
+    told: int = 0
+    """How often Envoy was told anything."""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
@@ -103,6 +108,14 @@ class RealGateway:
     def add(self, service: str, port: int, timeout: str = "2s") -> None:
         """Give a Service a server and a route of its own; wait until Envoy has both."""
         self.backends[service] = (port, timeout)
+        self._tell()
+
+    def route(self, route: dict[str, Any]) -> None:
+        """Put an HTTPRoute beside those of single Services; wait until Envoy has it."""
+        self.routes[route["metadata"]["name"]] = route
+        self._tell()
+
+    def _tell(self) -> None:
         routes, services, deployments = {}, {}, {}
         for name, (at, limit) in self.backends.items():
             key, labels = ("test", name), {"app": name}
@@ -113,9 +126,13 @@ class RealGateway:
             rule = {"backendRefs": [{"name": name, "port": 80}], "timeouts": {"request": limit}}
             rule["matches"] = [{"path": {"type": "PathPrefix", "value": f"/{name}"}}]
             routes[key] = {"metadata": {}, "spec": {"hostnames": [HOST], "rules": [rule]}}
+        routes |= {("test", name): route for name, route in self.routes.items()}
         told = translate(World(routes, services, deployments))
+        refused = [verdict for verdict in told.verdicts.values() if not (verdict.accepted and verdict.resolved)]
+        assert not refused, refused
         envoy = self.directory / "envoy"
-        version = str(len(self.backends))
+        self.told += 1
+        version = f"v{self.told}."
         clusters = [told.clusters[cluster_name("test", name)] for name in sorted(self.backends)]
         bootstrap.put(bootstrap.clusters_file(envoy), bootstrap.discovery(bootstrap.CLUSTER_TYPE, version, clusters))
         bootstrap.put(
@@ -132,13 +149,15 @@ class RealGateway:
         answer = urllib3.request("GET", f"http://127.0.0.1:{self.admin}/stats", fields={"filter": f"^{name}$"})
         return answer.data.decode()
 
-    def ask(self, service: str, times: int = 1, *, timeout: float = 10) -> list[int]:
+    def ask(
+        self, service: str, times: int = 1, *, timeout: float = 10, headers: Mapping[str, str] | None = None
+    ) -> list[int]:
         """Send requests one after another; return the statuses, 0 for none."""
         answers = []
         for _ in range(times):
             connection = http.client.HTTPConnection("127.0.0.1", self.gateway, timeout=timeout)
             try:
-                connection.request("GET", f"/{service}/infer", headers={"Host": HOST})
+                connection.request("GET", f"/{service}/infer", headers={"Host": HOST, **(headers or {})})
                 answers.append(connection.getresponse().status)
             except OSError:
                 answers.append(0)

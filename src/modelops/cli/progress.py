@@ -124,6 +124,11 @@ def step_words(step: dict[str, Any]) -> str:
     if step.get("setCanaryScale"):
         scale = step["setCanaryScale"]
         return f"scale to {scale['replicas']}" if "replicas" in scale else f"scale to {_percent(scale)}"
+    if step.get("setHeaderRoute"):
+        route = step["setHeaderRoute"]
+        return f"header route {route['name']}" if route.get("match") else f"no header route {route['name']}"
+    if step.get("setMirror"):
+        return f"mirror {step['setMirror']['percent']} %"
     return next(iter(step), "step")
 
 

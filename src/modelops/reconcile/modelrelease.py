@@ -39,6 +39,7 @@ from modelops.domain.release.revision import (
     revision_of,
     selector_of,
 )
+from modelops.domain.release.strategies import resolved
 from modelops.domain.release.watching import measured_as
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
@@ -110,6 +111,7 @@ class ModelReleaseReconciler:
         self, spec: ModelReleaseSpec, status: ModelReleaseStatus, owner: Owner, ports: Ports, now: datetime
     ) -> dict[str, Reading]:
         """Ask the metrics that are due, at once; each is an answer or an Error by itself."""
+        spec = resolved(spec)
         start, metrics = window_start(status, spec.analysis), due(status, spec.analysis, now)
         if start is None or status.canary is None or not metrics:
             return {}

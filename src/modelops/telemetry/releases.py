@@ -6,7 +6,9 @@ from typing import Any, Final, get_args
 from prometheus_client import CollectorRegistry, Counter
 
 from modelops.api.v1alpha1.common import parse_duration
+from modelops.api.v1alpha1.modelrelease import Strategy
 from modelops.domain.release.settle import Outcome
+from modelops.domain.release.steps import effective_steps
 from modelops.telemetry.analysis import AnalysisSeries
 from modelops.telemetry.family import RELEASE, Family, Owner, fields, one_of, seconds_since_1970
 
@@ -107,7 +109,15 @@ def _number_of_steps(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int 
 
 
 def _steps(spec: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    return tuple(fields(spec, "strategy", "canary").get("steps") or ())
+    """Return the steps that the strategy comes to; none of a spec that is refused."""
+    try:
+        strategy = Strategy.model_validate(spec.get("strategy") or {})
+    except ValidationError:
+        return ()
+    return tuple(
+        step.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
+        for step in effective_steps(strategy)
+    )
 
 
 def _paused_since(status: Mapping[str, Any]) -> float | None:
@@ -124,7 +134,7 @@ def _due(spec: Mapping[str, Any], status: Mapping[str, Any]) -> float | None:
     known = [time for time in began if time is not None]
     if not known or not status.get("canary") or spec.get("suspend") or status.get("capacityMissingSince"):
         return None
-    if status.get("pausedReason"):
+    if status.get("pausedReason") or status.get("heldBy"):
         return None
     takes = 0.0
     steps, index = _steps(spec), status.get("step", 0)

@@ -66,3 +66,65 @@ def test_missing_path_is_one_line(tmp_path: Path) -> None:
     found = CliRunner().invoke(cli, ["validate", str(tmp_path / "none")])
     assert found.exit_code != 0
     assert "no such file or directory" in str(found.exception) + found.output
+
+
+RELEASE = """
+apiVersion: modelops.dev/v1alpha1
+kind: ModelRelease
+metadata: {name: price}
+spec:
+  model: {name: price, version: "2"}
+  analysis: {metrics: [{name: a, builtin: success-rate, thresholdRange: {min: 0.9}}]}
+  strategy: %s
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        pytest.param("{}", "exactly one of canary", id="no strategy"),
+        pytest.param(
+            "{shadow: {duration: 1m}, canary: {steps: [{setWeight: 5}]}}", "exactly one of canary", id="two strategies"
+        ),
+        pytest.param("{shadow: {duration: 1m, percent: 0}}", "percent", id="no copies"),
+        pytest.param("{abTest: {duration: 1m, match: []}}", "abTest.match", id="nobody matches"),
+        pytest.param("{abTest: {duration: 1m, match: [{exact: b}]}}", "one of header and cookie", id="no name"),
+        pytest.param("{abTest: {duration: 1m, match: [{header: X-A}]}}", "one of exact and regex", id="no value"),
+        pytest.param(
+            "{abTest: {duration: 1m, match: [{header: X-A, exact: b, regex: b}]}}",
+            "one of exact and regex",
+            id="two values",
+        ),
+        pytest.param(
+            "{abTest: {duration: 1m, match: [{cookie: {name: a}, exact: b}]}}", "below cookie", id="value beside cookie"
+        ),
+        pytest.param("{abTest: {duration: 1m, match: [{header: 'X A', exact: b}]}}", "header", id="no header's name"),
+        pytest.param(
+            "{canary: {steps: [{setWeight: 5, setMirror: {percent: 5}}]}}", "a step is exactly one", id="two in a step"
+        ),
+        pytest.param("{abTest: {duration: 1m, match: [{header: X-A, regex: 'a(?=b)'}]}}", "RE2", id="not RE2"),
+    ],
+)
+def test_strategy_without_sense_is_refused(tmp_path: Path, strategy: str, said: str) -> None:
+    """By the schema, its rules, or what no schema can say."""
+    path = tmp_path / "release.yaml"
+    path.write_text(RELEASE % strategy)
+    code, output = run(path)
+    assert code == 1
+    assert said in output
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "{abTest: {duration: 1h, minSamples: 500, match: [{header: X-A, regex: 'b+'}, {cookie: {name: c, exact: d}}]}}",
+        "{shadow: {duration: 1h}}",
+        "{canary: {steps: [{setHeaderRoute: {name: a, match: [{header: X, exact: b}]}}, {setHeaderRoute: {name: a}}]}}",
+        "{canary: {steps: [{setMirror: {percent: 5}}, {setMirror: {percent: 0}}, {setWeight: 5}]}}",
+    ],
+)
+def test_strategies_are_valid(tmp_path: Path, strategy: str) -> None:
+    """As the pages show them."""
+    path = tmp_path / "release.yaml"
+    path.write_text(RELEASE % strategy)
+    assert run(path) == (0, run(path)[1])

@@ -50,7 +50,13 @@ def test_backend_that_does_not_resolve_answers_500_for_its_share() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        pytest.param({"filters": [{"type": "RequestMirror"}]}, id="filters"),
+        pytest.param({"filters": [{"type": "RequestRedirect", "requestRedirect": {}}]}, id="another filter"),
+        pytest.param({"filters": [{"type": "RequestMirror"}]}, id="mirror to nowhere"),
+        pytest.param(
+            {"matches": [{"headers": [{"name": "X-A", "type": "RegularExpression", "value": "a(?!b)"}]}]},
+            id="an expression that Envoy does not take",
+        ),
+        pytest.param({"matches": [{"headers": [{"name": "X-A", "type": "Prefix", "value": "a"}]}]}, id="type of match"),
         pytest.param({"matches": [{"path": {"type": "RegularExpression", "value": ".*"}}]}, id="regular expression"),
         pytest.param({"matches": [{"queryParams": []}]}, id="query parameters"),
         pytest.param({"timeouts": {"request": "soon"}}, id="timeout that is none"),
@@ -68,6 +74,40 @@ def test_longer_paths_come_first() -> None:
     matches = [{"path": {"type": "PathPrefix", "value": value}} for value in ("/", "/v2/models/a", "/v2")]
     found = translate(world({"name": "a"}, matches=matches)).route_configuration["virtual_hosts"][0]["routes"]
     assert [m["match"].get("path_separated_prefix", "/") for m in found] == ["/v2/models/a", "/v2", "/"]
+
+
+def test_more_headers_come_first() -> None:
+    """Of two rules with one path the one that asks for more, as the Gateway API has it."""
+    plain, asking = ({"headers": headers} for headers in ([], [{"name": "X-A", "value": "b"}]))
+    found = translate(world({"name": "a"}, matches=[plain, asking])).route_configuration["virtual_hosts"][0]["routes"]
+    assert [len(one["match"].get("headers", ())) for one in found] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("share", "parts"),
+    [
+        pytest.param({}, 1_000_000, id="all by default"),
+        pytest.param({"percent": 7}, 70_000, id="percent"),
+        pytest.param({"fraction": {"numerator": 1, "denominator": 8}}, 125_000, id="fraction"),
+        pytest.param({"fraction": {"numerator": 3}}, 30_000, id="fraction of 100 by default"),
+        pytest.param({"percent": 0}, None, id="none"),
+    ],
+)
+def test_mirror_copies_its_share(share: dict[str, Any], parts: int | None) -> None:
+    """As the Gateway API's `percent` and `fraction` have it."""
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "b", "port": 80}, **share}}
+    policies = action(world({"name": "a"}, filters=[mirror]))["route"].get("request_mirror_policies", [])
+    told = [(one["cluster"], one["runtime_fraction"]["default_value"]["numerator"]) for one in policies]
+    assert told == ([] if parts is None else [(cluster_name("ns", "b"), parts)])
+
+
+def test_mirror_that_does_not_resolve_is_dropped_and_said() -> None:
+    """Users' requests are answered all the same."""
+    mirror = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "gone", "port": 80}}}
+    found = world({"name": "a"}, filters=[mirror])
+    verdict = translate(found).verdicts["ns", "r"]
+    assert (verdict.accepted, verdict.resolved) == (True, False)
+    assert "request_mirror_policies" not in action(found)["route"]
 
 
 def test_same_objects_give_the_same_files() -> None:

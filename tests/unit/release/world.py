@@ -154,9 +154,13 @@ class World:
 
     def route(self) -> dict[str, int]:
         """Return the route's weights by revision."""
-        route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
-        refs = route["spec"]["rules"][0]["backendRefs"] if route else []
+        refs = self.rules()[-1]["backendRefs"] if self.rules() else []
         return {ref["name"].removeprefix(f"{NAME}-"): ref["weight"] for ref in refs}
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the route's rules; the last one is that by weights."""
+        route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+        return list(route["spec"]["rules"]) if route else []
 
     @property
     def status(self) -> dict[str, Any]:

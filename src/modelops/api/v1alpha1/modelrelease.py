@@ -19,6 +19,7 @@ from modelops.api.v1alpha1.common import (
     rules,
 )
 from modelops.api.v1alpha1.control import Freeze, OnNewVersion, RollbackWindow, Window
+from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, RoutingStatus, Shadow
 from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, CanaryScale, Direct, Linear
 
 Alias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -115,15 +116,20 @@ class Pause(Model):
     duration: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
 
 
+_STEPS = "[has(self.setWeight), has(self.analyze), has(self.pause), has(self.setHeaderRoute), has(self.setMirror)]"
+_STRATEGIES = "[has(self.canary), has(self.abTest), has(self.shadow)]"
+
+
 class Step(Model):
-    """Exactly one of setWeight, setCanaryScale, analyze, bake, pause and approve."""
+    """Exactly one of its fields."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "[has(self.setWeight), has(self.analyze), has(self.pause), has(self.approve), has(self.bake), "
-                "has(self.setCanaryScale)].filter(x, x).size() == 1",
-                "a step is exactly one of setWeight, setCanaryScale, analyze, bake, pause and approve",
+                "[has(self.setWeight), has(self.setCanaryScale), has(self.setHeaderRoute), has(self.setMirror), "
+                "has(self.analyze), has(self.bake), has(self.pause), has(self.approve)].filter(x, x).size() == 1",
+                "a step is exactly one of setWeight, setCanaryScale, setHeaderRoute, setMirror, analyze, bake, pause "
+                "and approve",
             )
         )
     }
@@ -135,6 +141,8 @@ class Step(Model):
     approve: Approve | None = None
     bake: Bake | None = None
     set_canary_scale: CanaryScale | None = None
+    set_header_route: HeaderRoute | None = None
+    set_mirror: Mirror | None = None
 
 
 class Canary(Model):
@@ -144,13 +152,14 @@ class Canary(Model):
 
 
 class Strategy(Model):
-    """How a new revision gets its traffic: exactly one of canary, linear, blueGreen and direct."""
+    """How a new revision gets its traffic: exactly one way."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "[has(self.canary), has(self.linear), has(self.blueGreen), has(self.direct)].filter(x, x).size() == 1",
-                "set exactly one of canary, linear, blueGreen and direct",
+                "[has(self.canary), has(self.linear), has(self.blueGreen), has(self.direct), has(self.abTest), "
+                "has(self.shadow)].filter(x, x).size() == 1",
+                "set exactly one of canary, linear, blueGreen, direct, abTest and shadow",
             )
         )
     }
@@ -159,6 +168,8 @@ class Strategy(Model):
     linear: Linear | None = None
     blue_green: BlueGreen | None = None
     direct: Direct | None = None
+    ab_test: AbTest | None = None
+    shadow: Shadow | None = None
 
 
 class ModelReleaseSpec(Spec):
@@ -167,9 +178,10 @@ class ModelReleaseSpec(Spec):
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "!has(self.strategy.canary) || !self.strategy.canary.steps.exists(s, has(s.analyze)) || "
+                "(!has(self.strategy.abTest) && !has(self.strategy.shadow) && "
+                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, has(s.analyze)))) || "
                 "(has(self.analysis) && has(self.analysis.metrics) && self.analysis.metrics.size() > 0)",
-                "an analyze step needs analysis.metrics",
+                "an analyze step, abTest and shadow need analysis.metrics",
             ),
             rule(
                 "(!has(self.strategy.linear) && "
@@ -283,7 +295,9 @@ class ModelReleaseStatus(Status):
     """Percent that the gateway confirmed for the canary."""
     desired_weight: Annotated[int, Field(ge=0, le=100)] = 0
     weight_verified_at: AwareDatetime | None = None
-    """When the gateway first confirmed `weight`; windows start here plus warmUp."""
+    """When the gateway first confirmed `weight` and `routing`; windows start here plus warmUp."""
+    routing: RoutingStatus | None = None
+    """Header routes and mirror that the gateway confirmed for the canary; None without any."""
     last_measured_at: AwareDatetime | None = None
     """When any metric was asked last; each has its own in `analysis`."""
     analysis_started_at: AwareDatetime | None = None

@@ -12,6 +12,14 @@ from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
 from modelops.domain.release.steps import effective_steps
 
+_NAMES: Final = {
+    "canary": "canary",
+    "linear": "linear",
+    "blue_green": "blue-green",
+    "direct": "direct",
+    "ab_test": "A/B test",
+    "shadow": "shadow",
+}
 _CONTROL: Final = ("spec.windows", "spec.freeze", "spec.onNewVersion", "spec.rollbackWindow")
 
 
@@ -96,9 +104,7 @@ def steps_words(spec: ModelReleaseSpec) -> str:
     words = [step_words(step.model_dump(mode="json", by_alias=True, exclude_none=True)) for step in steps]
     if not any(step.set_weight == 100 for step in steps):
         words.append("100 %")
-    strategy = spec.strategy
-    name = "linear" if strategy.linear else "blue-green" if strategy.blue_green else "direct" if strategy.direct else ""
-    return f"{name or 'canary'} {' → '.join(words)}"
+    return f"{_NAMES[next(iter(spec.strategy.model_fields_set), 'canary')]} {' → '.join(words)}"
 
 
 def _will_train(run: Obj, world: World) -> bool:

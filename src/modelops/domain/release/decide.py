@@ -15,20 +15,22 @@ from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, DeleteObject, Plan, SetAlias
-from modelops.domain.release import objects, settle
+from modelops.domain.release import in_force, objects, settle
 from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
 from modelops.domain.release.forecast import foreseen
 from modelops.domain.release.leaving import leaves_at
 from modelops.domain.release.looks import next_look
-from modelops.domain.release.measure import fresh_step, tally, weigh
+from modelops.domain.release.measure import tally, weigh
 from modelops.domain.release.newer import choose
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.routing import gets_requests
 from modelops.domain.release.scale import canary_replicas, is_staffed, noted
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
 from modelops.domain.release.stepping import move
+from modelops.domain.release.strategies import resolved
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
 from modelops.domain.release.turn import Turn
@@ -48,6 +50,7 @@ def decide_release(seen: Observed) -> Plan:
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
     for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
+    seen = replace(seen, spec=resolved(seen.spec))
     right, back = set_right(seen.status, seen.now)
     status, events = handle(replace(seen, status=right))
     turn = Turn(status, events=events, decisive=status != seen.status)
@@ -74,14 +77,14 @@ def decide_release(seen: Observed) -> Plan:
 
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
-    turn = _confirm(seen, turn)
+    turn = replace(turn, status=in_force.confirm(seen, turn.status))
     turn = replace(turn, status=noted(seen, turn.status))
     turn, failed, hold, waiting = _measure(seen, turn)
     if failed:
         return _end(seen, turn, "RolledBack", failed)
     status, canary = turn.status, turn.status.canary
     assert canary is not None
-    if status.weight == 0 and not is_staffed(seen, status):
+    if not gets_requests(status) and not is_staffed(seen, status):
         wait = starting(seen, status, canary)
         turn = replace(turn, status=wait.status, events=(*turn.events, *wait.events))
         return _end(seen, turn, "RolledBack", wait.failed) if wait.failed else turn
@@ -95,26 +98,6 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
     if moved.failed:
         return _end(seen, moved.turn, "RolledBack", moved.failed)
     return _promote(seen, moved.turn, moved.promoted) if moved.promoted else moved.turn
-
-
-def _confirm(seen: Observed, turn: Turn) -> Turn:
-    """Note when the gateway put the wanted weight into force."""
-    status = turn.status
-    canary = status.canary
-    assert canary is not None
-    if status.weight == status.desired_weight and (status.weight == 0 or status.weight_verified_at is not None):
-        return turn
-    stable = status.stable.revision if status.stable else None
-    wanted = {seen.name_of(r): w for r, w in objects.shares(stable, canary.revision, status.desired_weight)}
-    if objects.backends_of(seen.route) != wanted or not objects.confirmed(seen.route):
-        return turn
-    return turn.with_status(
-        weight=status.desired_weight,
-        weight_verified_at=seen.now,
-        last_measured_at=None,
-        analysis_started_at=status.analysis_started_at or (seen.now if status.desired_weight else None),
-        analysis=fresh_step(status.analysis),
-    )
 
 
 def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str, str]:
@@ -173,21 +156,16 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         actions += objects.needed(service, seen.services.get(name))
         actions += objects.needed(budget, seen.budgets.get(name))
         actions += objects.needed(deployment, seen.deployments.get(name))
-    weight = status.desired_weight if canary is not None else 0
-    backends = objects.shares(stable.revision if stable else None, canary.revision if canary else None, weight)
     routed = True
-    if backends:
-        wanted = objects.route_object(seen.owner, seen.spec, backends, seen.gateway)
+    wanted = in_force.route_of(seen, status)
+    if wanted is not None:
         route = objects.needed(wanted, seen.route)
         routed = not route and objects.confirmed(seen.route)
-        actions = [*route, *actions] if _only_existing(seen, backends) else [*actions, *route]
+        # Once every backend's Service is there, the route may come before anything else.
+        first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
+        actions = [*route, *actions] if first else [*actions, *route]
     turn = replace(turn, actions=tuple(actions))
     return _retire(seen, turn, routed=routed) if status.retiring else turn
-
-
-def _only_existing(seen: Observed, backends: tuple[tuple[str, int], ...]) -> bool:
-    """Whether every backend's Service is there, so that the route may come before anything else."""
-    return all(seen.name_of(revision) in seen.services for revision, _ in backends)
 
 
 def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:

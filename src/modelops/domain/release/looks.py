@@ -9,13 +9,14 @@ from typing import Final
 
 from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain.release.routing import gets_requests
 
 _RETRY: Final = timedelta(seconds=10)
 
 
 def window_start(status: ModelReleaseStatus, analysis: Analysis) -> datetime | None:
-    """Return from when on figures count for this weight; None while no weight is in force."""
-    if status.weight == 0 or status.weight_verified_at is None:
+    """Return from when on figures count for this weight and routing; None while the canary gets no requests."""
+    if not gets_requests(status) or status.weight_verified_at is None:
         return None
     return status.weight_verified_at + analysis.warm_up
 

@@ -16,6 +16,7 @@ from modelops.domain.analysis.sequential import alarm_level, compared, counted, 
 from modelops.domain.analysis.verdicts import Judgement, Reading, bound, is_sequential, judge_of
 from modelops.domain.release.fitting import fitted
 from modelops.domain.release.looks import is_complete
+from modelops.domain.release.routing import split_weight
 
 _KEPT: Final = 10
 
@@ -44,7 +45,7 @@ def tally(
                 before.get(metric.name) or MetricStatus(name=metric.name),
                 metric,
                 readings.get(metric.name),
-                status.weight,
+                split_weight(status),
                 analysis,
                 now,
             )
@@ -54,7 +55,7 @@ def tally(
 
 
 def looked(
-    found: MetricStatus, spec: Metric, reading: Reading, weight: int, analysis: Analysis
+    found: MetricStatus, spec: Metric, reading: Reading, weight: int | None, analysis: Analysis
 ) -> tuple[Judgement, ComparisonStatus | None]:
     """Return what one look comes to, and the comparison with stable that has taken it in.
 
@@ -62,7 +63,7 @@ def looked(
         found: the metric's figures before.
         spec: the metric.
         reading: what was answered.
-        weight: percent in force for the canary.
+        weight: percent in force for the canary; None where requests come to it other than by weight.
         analysis: of the release.
     """
     judge = judge_of(spec)
@@ -155,7 +156,7 @@ def _begun_anew(comparison: ComparisonStatus | None) -> ComparisonStatus | None:
 
 
 def _measured(
-    found: MetricStatus, spec: Metric, reading: Reading | None, weight: int, analysis: Analysis, now: datetime
+    found: MetricStatus, spec: Metric, reading: Reading | None, weight: int | None, analysis: Analysis, now: datetime
 ) -> MetricStatus:
     if reading is not None:
         judged, comparison = looked(found, spec, reading, weight, analysis)

@@ -12,7 +12,9 @@ from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME, REL
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, RevisionStatus
 from modelops.domain.plan import Action, ApplyObject
+from modelops.domain.release import routing
 from modelops.domain.release.revision import ServingDefaults, child_name, labels_of, pod_template, selector_of
+from modelops.domain.release.routing import Routing
 from modelops.workflows.render import Owner
 
 _PORT: Final = 80
@@ -118,9 +120,23 @@ def shares(stable: str | None, canary: str | None, weight: int) -> tuple[tuple[s
 
 
 def route_object(
-    owner: Owner, spec: ModelReleaseSpec, backends: Sequence[tuple[str, int]], default: Gateway
+    owner: Owner,
+    spec: ModelReleaseSpec,
+    backends: Sequence[tuple[str, int]],
+    default: Gateway,
+    extra: Routing,
+    canary: str | None,
 ) -> ApplyObject:
-    """Return the HTTPRoute that gives each revision its share."""
+    """Return the HTTPRoute that gives each revision its share.
+
+    Args:
+        owner: the release.
+        spec: as it is now.
+        backends: (revision, percent), see `shares`.
+        default: the gateway of the operator's configuration.
+        extra: what the canary gets other than by weight.
+        canary: name of its Service; None where there is nothing extra.
+    """
     named = spec.traffic.gateway
     gateway = Gateway(named.name, named.namespace) if named is not None else default
     path = "/" if spec.traffic.hostnames else f"/v2/models/{owner.name}"
@@ -133,7 +149,7 @@ def route_object(
     }
     body: dict[str, Any] = {
         "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
-        "rules": [rule],
+        "rules": [rule] if canary is None else routing.rules(rule, extra, canary),
     }
     if spec.traffic.hostnames:
         body["hostnames"] = list(spec.traffic.hostnames)
@@ -154,8 +170,14 @@ def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action
     if found is None:
         return (wanted,)
     same = covers(found, {key: value for key, value in wanted.obj.items() if key != "metadata"})
+    # No server adds a filter: one that is not wanted, such as the mirror of an earlier step, has to go.
+    same = same and _filters(found) == _filters(wanted.obj)
     labelled = covers(found["metadata"].get("labels") or {}, wanted.obj["metadata"]["labels"])
     return () if same and labelled else (replace(wanted, seen=found),)
+
+
+def _filters(obj: Mapping[str, Any]) -> list[int]:
+    return [len(rule.get("filters") or ()) for rule in obj["spec"].get("rules") or ()] if "spec" in obj else []
 
 
 def confirmed(route: Mapping[str, Any] | None) -> bool:

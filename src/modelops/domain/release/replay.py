@@ -21,7 +21,9 @@ from modelops.domain.release.measure import looked
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Obj, Observed
 from modelops.domain.release.revision import ServingDefaults, revision_of
+from modelops.domain.release.routing import gets_requests, split_weight
 from modelops.domain.release.steps import effective_steps, waits_for_human
+from modelops.domain.release.strategies import resolved
 from modelops.workflows.render import Owner
 
 ASSUMED: Final = "servers are ready and weights in force at once; samples are enough where none are given"
@@ -81,7 +83,7 @@ def play(name: str, spec: ModelReleaseSpec, ticks: Sequence[Tick]) -> Replay:
         spec: sound, see `soundness`.
         ticks: at least one; their times rise.
     """
-    world = _World.of(name, spec).rest()
+    world = _World.of(name, resolved(spec)).rest()
     played: list[Played] = []
     if world.status.canary is None:
         return _ended(world.status, 0.0, played)
@@ -224,7 +226,7 @@ def _seen(world: _World, tick: Tick) -> Iterator[tuple[str, Seen]]:
     asked = {metric.name for metric in world.due()}
     for metric in world.spec.analysis.metrics:
         before = next((one for one in world.status.analysis if one.name == metric.name), MetricStatus(name=metric.name))
-        judged, _ = looked(before, metric, world.reading(tick, metric), world.status.weight, world.spec.analysis)
+        judged, _ = looked(before, metric, world.reading(tick, metric), split_weight(world.status), world.spec.analysis)
         reason = judged.message
         if metric.name not in asked:
             reason += f"; not counted: {_why_not(world, metric)}"
@@ -237,7 +239,7 @@ def _why_not(world: _World, metric: Metric) -> str:
     look = look_at(world.status, world.spec.analysis, metric)
     if look is not None:
         return f"not due before {(look - _START).total_seconds():g} s"
-    return "no weight is in force" if world.status.weight == 0 else "its looks at this weight are over"
+    return "no weight is in force" if not gets_requests(world.status) else "its looks at this weight are over"
 
 
 def _weight(status: ModelReleaseStatus) -> int:

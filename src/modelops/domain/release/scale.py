@@ -7,6 +7,7 @@ Servers come before traffic: a step that raises the weight is counted with the w
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.routing import after
 from modelops.domain.release.steps import effective_steps
 
 
@@ -21,7 +22,10 @@ def canary_replicas(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> int:
         return full
     if asked.replicas is not None:
         return asked.replicas
-    percent = weight if asked.percent is None else asked.percent
+    routing = after(steps[: status.step + 1])
+    # Nobody knows how many requests a header route matches.
+    share = 100 if routing.header_routes else max(weight, routing.mirror)
+    percent = share if asked.percent is None else asked.percent
     return max(1, -(-full * percent // 100))
 
 

@@ -129,6 +129,7 @@ _CLEAN: Final[dict[str, Any]] = {
     "weight": 0,
     "desired_weight": 0,
     "weight_verified_at": None,
+    "routing": None,
     "last_measured_at": None,
     "analysis_started_at": None,
     "analysis": (),

@@ -8,6 +8,8 @@ from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.queries import Subject, fill
 from modelops.domain.release.looks import interval_of
+from modelops.domain.release.route_soundness import unsound_routes
+from modelops.domain.release.routing import Routing, after
 from modelops.domain.release.steps import Path, effective_steps, path_of
 from modelops.domain.release.windows import zone_problem
 from modelops.errors import Stalled
@@ -16,11 +18,12 @@ from modelops.errors import Stalled
 def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     """Yield every contradiction as (field, what is wrong and what to do)."""
     if spec.strategy == Strategy():
-        yield ("spec", "strategy"), "names no strategy; set canary, linear, blueGreen or direct"
+        yield ("spec", "strategy"), "names no strategy; set canary, linear, blueGreen, direct, abTest or shadow"
     yield from _queries(spec.analysis)
     yield from _deadlines(spec.analysis)
     yield from _nothing_to_measure(spec)
     yield from _nothing_to_compare_with(spec)
+    yield from unsound_routes(spec)
     for index, window in enumerate(spec.windows):
         if problem := zone_problem(window.time_zone):
             yield ("spec", "windows", index, "timeZone"), problem
@@ -55,14 +58,15 @@ def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
 def _nothing_to_measure(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     """Yield what would wait for ever: an analysis without traffic, and steps that end without any or a Pass."""
     weight, analyzed = 0, False
-    for index, step in enumerate(effective_steps(spec.strategy)):
+    steps = effective_steps(spec.strategy)
+    for index, step in enumerate(steps):
         weight = weight if step.set_weight is None else step.set_weight
         analyzed = analyzed or step.analyze is not None
-        if step.analyze is not None and weight == 0:
+        if step.analyze is not None and weight == 0 and after(steps[:index]) == Routing():
             words = "at weight 0 the canary has no requests, so this would never end; set a weight before"
             yield path_of(spec.strategy, index, "analyze"), words
     deciding = [metric.name for metric in spec.analysis.metrics if not metric.dry_run]
-    if spec.strategy.canary is not None and weight == 0 and not analyzed and deciding:
+    if spec.strategy.canary is not None and weight == 0 and after(steps) == Routing() and not analyzed and deciding:
         words = f"they end at weight 0, where {deciding[0]} can never pass; set a weight, or make it a dryRun"
         yield ("spec", "strategy", "canary", "steps"), words
 

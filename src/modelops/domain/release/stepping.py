@@ -7,13 +7,14 @@ as it needs are ready and no metric's last look was NoData or Error.
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
-from modelops.domain.release import objects
+from modelops.domain.release import in_force
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
 from modelops.domain.release.looks import window_start
 from modelops.domain.release.measure import weigh
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.routing import gets_requests, step_words
 from modelops.domain.release.scale import is_scaled, is_staffed, noted
 from modelops.domain.release.starting import starting
 from modelops.domain.release.steps import effective_steps, needs_passes
@@ -40,14 +41,15 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
         waiting: which metrics have not passed at this weight, or nothing.
     """
     status, steps = turn.status, effective_steps(seen.spec.strategy)
-    if status.weight != status.desired_weight:
-        refused = objects.refusal(seen.route)
-        return _waiting(turn, refused or f"the gateway to confirm weight {status.desired_weight}")
+    if missing := in_force.awaited(seen, status):
+        return _waiting(turn, missing)
     if status.step >= len(steps):
         return _last(seen, turn)
     step = steps[status.step]
     if step.set_weight is not None:
         return _next(seen, turn) if status.desired_weight == step.set_weight else _weigh(seen, turn, step.set_weight)
+    if step.set_header_route is not None or step.set_mirror is not None:
+        return _route(seen, turn, step)
     if step.set_canary_scale is not None:
         return _next(seen, turn) if is_staffed(seen, status) else _staff(seen, turn)
     if step.approve is not None:
@@ -63,8 +65,8 @@ def _timed(seen: Observed, turn: Turn, step: Step, waiting: str) -> Move:
             return _waiting(turn, f"`modelops release promote {seen.owner.name}`")
         until, what, missing = begun + step.pause.duration, "the pause to end", ""
     elif step.bake is not None:
-        # Without traffic it is the servers that are tried, so the time counts from when they were ready.
-        since = begun if status.weight else max(begun, status.ready_since or seen.now)
+        # Without requests it is the servers that are tried, so the time counts from when they were ready.
+        since = begun if gets_requests(status) else max(begun, status.ready_since or seen.now)
         until, what, missing = since + step.bake.duration, "the bake to end", _held(seen, status)
     else:
         assert step.analyze is not None
@@ -96,6 +98,18 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
     what = "all of the traffic" if status.step >= len(effective_steps(seen.spec.strategy)) else f"weight {weight}"
     told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)
     return Move(told.saying("WeightSet", f"weight {weight} for version {version}"))
+
+
+def _route(seen: Observed, turn: Turn, step: Step) -> Move:
+    """Leave a step that sets a route; one that brings requests waits for whatever a weight waits for."""
+    status, header, mirror = turn.status, step.set_header_route, step.set_mirror
+    if (header is not None and header.match) or (mirror is not None and mirror.percent):
+        if missing := _held(seen, status):
+            return _waiting(turn, missing)
+        if (shut := shut_for(seen, status)) is not None:
+            return Move(held(seen, turn, shut))
+    version = status.canary.version if status.canary else "?"
+    return _next(seen, turn.saying("RouteSet", f"{step_words(step)} for version {version}"))
 
 
 def _last(seen: Observed, turn: Turn) -> Move:

@@ -1,16 +1,19 @@
 """The steps that a strategy comes to. Pure; whoever asks what a canary's steps are asks here.
 
-`linear`, `blueGreen` and `direct` are expanded into the steps of a canary, so that all the rest knows steps only. Which
+All strategies but `canary` are expanded into the steps of a canary, so that all the rest knows steps only. Which
 step is the current one stands in the status, so the expansion of one spec must always be the same.
 """
 
 from collections.abc import Iterator
 from itertools import chain
 
-from modelops.api.v1alpha1.modelrelease import Analyze, Step, Strategy
+from modelops.api.v1alpha1.modelrelease import Analyze, Pause, Step, Strategy
+from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, Shadow
 from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, Linear
 
 Path = tuple[str | int, ...]
+AB_TEST = "ab-test"
+"""Name of the header route of an A/B test."""
 
 
 def effective_steps(strategy: Strategy) -> tuple[Step, ...]:
@@ -21,6 +24,10 @@ def effective_steps(strategy: Strategy) -> tuple[Step, ...]:
         return tuple(_ramp(strategy.linear))
     if strategy.blue_green is not None:
         return tuple(_switch(strategy.blue_green))
+    if strategy.ab_test is not None:
+        return _ab_test(strategy.ab_test)
+    if strategy.shadow is not None:
+        return _shadow(strategy.shadow)
     return ()
 
 
@@ -28,8 +35,9 @@ def path_of(strategy: Strategy, index: int, field: str) -> Path:
     """Return where in the object a field of an effective step was written."""
     if strategy.canary is not None:
         return ("spec", "strategy", "canary", "steps", index, field)
-    if strategy.linear is not None:
-        return ("spec", "strategy", "linear")
+    for name, chosen in (("linear", strategy.linear), ("abTest", strategy.ab_test), ("shadow", strategy.shadow)):
+        if chosen is not None:
+            return ("spec", "strategy", name)
     return ("spec", "strategy", "blueGreen", "postPromotion")
 
 
@@ -69,3 +77,13 @@ def _switch(blue_green: BlueGreen) -> Iterator[Step]:
     yield Step(set_weight=100)
     if blue_green.post_promotion is not None:
         yield Step(analyze=Analyze(duration=blue_green.post_promotion.duration))
+
+
+def _ab_test(test: AbTest) -> tuple[Step, ...]:
+    route = HeaderRoute(name=AB_TEST, match=test.match)
+    return Step(set_header_route=route), Step(analyze=Analyze(duration=test.duration))
+
+
+def _shadow(shadow: Shadow) -> tuple[Step, ...]:
+    steps = Step(set_mirror=Mirror(percent=shadow.percent)), Step(analyze=Analyze(duration=shadow.duration))
+    return steps if shadow.promote else (*steps, Step(pause=Pause()))

@@ -7,6 +7,7 @@ from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
+from modelops.domain.release.routing import words
 from modelops.domain.release.steps import effective_steps, ends_by_word
 
 _Conditions = tuple[ConditionSpec, ...]
@@ -73,8 +74,8 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
     found = [_ready(seen, status)]
     canary, degraded = status.canary, _degraded(seen, status)
     if canary is not None:
-        waiting = f", waiting for {status.waiting_for}" if status.waiting_for else ""
-        message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{waiting}"
+        more = words(status.routing) + (f", waiting for {status.waiting_for}" if status.waiting_for else "")
+        message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{more}"
         queued = f"; version {status.queued_version} is queued" if status.queued_version else ""
         message += queued
         reason = status.held_by or phase
@@ -129,7 +130,8 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
         same = status.equivalent_version
         more = f"; version {same} is the same artifact, there is nothing to release" if same else ""
         return statuses.ready(
-            "Serving", f"version {stable.version} serves {100 - status.weight} % of the traffic{more}"
+            "Serving",
+            f"version {stable.version} serves {100 - status.weight} % of the traffic{_but(status)}{more}",
         )
     found = seen.obstacle(stable)
     why = (found and found.message) or objects.trouble(seen.deployment(stable)) or "no server of it is ready"
@@ -144,3 +146,9 @@ def _just_promoted(seen: Observed, status: ModelReleaseStatus) -> bool:
         and objects.serves(seen.deployment(before))
         and (before.revision == status.stable.revision)
     )
+
+
+def _but(status: ModelReleaseStatus) -> str:
+    """Return which requests stable does not serve although its share would have it so."""
+    names = () if status.routing is None else status.routing.header_routes
+    return f", but for header route {' and '.join(names)}" if names else ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelops.api.labels import LOCAL_ENDPOINTS
+from modelops.domain import re2
 from modelops.localhome.gateway.bootstrap import ROUTES
 
 Key = tuple[str, str]
@@ -133,9 +134,9 @@ def _routes(
     ranked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     age = route["metadata"].get("creationTimestamp", "")
     for number, rule in enumerate(route["spec"].get("rules") or ()):
-        if rule.get("filters"):
-            raise UnsupportedRouteError(f"rules[{number}].filters: this gateway has no filters; leave them out")
         action = _action(key[0], rule, number, services, missing)
+        if mirrors := _mirrors(key[0], rule, number, services, missing):
+            action.get("route", {})["request_mirror_policies"] = mirrors
         matches: Sequence[Obj] = rule.get("matches") or [{}]
         for entry in matches:
             match, rank = _match(entry, number)
@@ -157,11 +158,7 @@ def _match(entry: Obj, number: int) -> tuple[dict[str, Any], tuple[Any, ...]]:
         match = {"path_separated_prefix": bare} if bare else {"prefix": "/"}
     else:
         raise UnsupportedRouteError(f"rules[{number}].matches: path type {kind} is not done here; use PathPrefix")
-    headers = [
-        {"name": header["name"], "string_match": {"exact": header["value"]}}
-        for header in entry.get("headers") or ()
-        if header.get("type", "Exact") == "Exact" or _refuse_header(number, header)
-    ]
+    headers = [_header(header, number) for header in entry.get("headers") or ()]
     if entry.get("method"):
         headers.append({"name": ":method", "string_match": {"exact": entry["method"]}})
     if headers:
@@ -169,8 +166,45 @@ def _match(entry: Obj, number: int) -> tuple[dict[str, Any], tuple[Any, ...]]:
     return match, (0 if kind == "Exact" else 1, -len(value), -len(headers))
 
 
-def _refuse_header(number: int, header: Obj) -> bool:
-    raise UnsupportedRouteError(f"rules[{number}].matches: header {header['name']}: only type Exact is done here")
+def _header(header: Obj, number: int) -> dict[str, Any]:
+    kind, value = header.get("type", "Exact"), header["value"]
+    if kind == "Exact":
+        return {"name": header["name"], "string_match": {"exact": value}}
+    # Envoy refuses a whole file for one pattern that it cannot compile.
+    why = re2.refused(value) if kind == "RegularExpression" else f"type {kind} is not done here"
+    if why:
+        raise UnsupportedRouteError(f"rules[{number}].matches: header {header['name']}: {why}")
+    return {"name": header["name"], "string_match": {"safe_regex": {"regex": value}}}
+
+
+def _resolve(namespace: str, backend: Obj, services: Mapping[Key, Obj], missing: set[str]) -> str | None:
+    """Return the cluster of a backend; None for one that is noted as missing."""
+    known = (
+        backend.get("kind", "Service") == "Service"
+        and backend.get("namespace", namespace) == namespace
+        and (namespace, backend["name"]) in services
+    )
+    if not known:
+        missing.add(f"{backend.get('namespace', namespace)}/{backend['name']}")
+    return cluster_name(namespace, backend["name"]) if known else None
+
+
+def _mirrors(
+    namespace: str, rule: Obj, number: int, services: Mapping[Key, Obj], missing: set[str]
+) -> list[dict[str, Any]]:
+    policies = []
+    for entry in rule.get("filters") or ():
+        asked = entry.get("requestMirror")
+        if entry.get("type") != "RequestMirror" or not asked:
+            raise UnsupportedRouteError(f"rules[{number}].filters: only RequestMirror is done here; leave others out")
+        share = asked.get("fraction") or {"numerator": asked.get("percent", 100)}
+        # Envoy has no denominators but a few; a millionth is as fine as any of them.
+        parts = round(share["numerator"] * 1_000_000 / share.get("denominator", 100))
+        name = _resolve(namespace, asked["backendRef"], services, missing)
+        if name is not None and parts:
+            fraction = {"default_value": {"numerator": parts, "denominator": "MILLION"}}
+            policies.append({"cluster": name, "runtime_fraction": fraction})
+    return policies
 
 
 def _action(namespace: str, rule: Obj, number: int, services: Mapping[Key, Obj], missing: set[str]) -> dict[str, Any]:
@@ -179,14 +213,7 @@ def _action(namespace: str, rule: Obj, number: int, services: Mapping[Key, Obj],
         if backend.get("filters"):
             raise UnsupportedRouteError(f"rules[{number}].backendRefs: this gateway has no filters; leave them out")
         weight = int(backend.get("weight", 1))
-        known = (
-            backend.get("kind", "Service") == "Service"
-            and backend.get("namespace", namespace) == namespace
-            and (namespace, backend["name"]) in services
-        )
-        if not known:
-            missing.add(f"{backend.get('namespace', namespace)}/{backend['name']}")
-        name = cluster_name(namespace, backend["name"]) if known else UNRESOLVED
+        name = _resolve(namespace, backend, services, missing) or UNRESOLVED
         if weight > 0:
             shares[name] = shares.get(name, 0) + weight
     if not shares:
