@@ -11,7 +11,7 @@ from modelops.api.v1alpha1.control import Freeze, Window
 from modelops.domain.release.windows import is_open
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
-from tests.unit.release.world import World
+from tests.unit.release.world import NAME, NAMESPACE, World
 
 
 def window(world: World, *, opens: int, shuts: int) -> dict[str, str]:
@@ -108,6 +108,23 @@ def test_promote_full_goes_through_outside_of_windows(world: World) -> None:
     assert any("outside of the windows" in str(event) for event in world.cluster.events)
 
 
+def test_promote_full_outside_of_windows_waits_for_servers_only(world: World) -> None:
+    """The weight rises once all servers are there; a freeze that begins meanwhile holds it."""
+    steps = [{"setCanaryScale": {"replicas": 1}}, {"setWeight": 20}, {"analyze": {"duration": "30s"}}]
+    world.release(strategy={"canary": {"steps": steps}}, serving={"runtime": "modelops", "replicas": 3})
+    old = world.first()
+    new = world.canary()
+    shut(world, "windows")
+    world.command("promote", full=True)
+    world.loop.reconcile((NAMESPACE, NAME))
+    world.release(freeze={"reason": "holidays"})
+    world.settle(seconds=20)
+    assert world.route() == {old: 80, new: 20}
+    world.release(freeze=None)
+    world.settle()
+    assert world.route() == {new: 100}
+
+
 @pytest.mark.parametrize("closed", ["freeze", "operator"])
 def test_promote_full_is_refused_under_a_freeze(world: World, closed: str) -> None:
     """Whoever froze has the last word; the refusal says what to do."""
@@ -173,6 +190,17 @@ def test_newer_version_supersedes_waits_or_is_left_out(
         world.command("retry", revision=left_out)
         world.settle()
         assert world.status["canary"]["version"] == "3"
+
+
+def test_newer_version_ends_nothing_outside_of_windows(world: World) -> None:
+    """What is on its way goes on; the newer one is queued whatever the policy is."""
+    old = world.first()
+    new = world.canary()
+    shut(world, "windows")
+    world.train("3")
+    world.settle()
+    assert world.route() == {old: 80, new: 20}
+    assert world.status["queuedVersion"] == "3"
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,14 @@ def test_rollback_waits_for_old_servers_that_are_gone(world: World) -> None:
     assert world.route() == {old: 100}
 
 
+def test_old_servers_that_somebody_deleted_come_back(world: World) -> None:
+    """They are kept, not only left."""
+    old, new = promoted(world)
+    world.cluster.delete(DEPLOYMENT, NAMESPACE, f"{NAME}-{old}")
+    world.settle(seconds=5)
+    assert world.deployments() == {old, new}
+
+
 @pytest.mark.parametrize(("policy", "begins"), [("Supersede", True), ("Queue", False), ("Ignore", False)], ids=str)
 def test_newer_version_ends_the_rollback_window_only_where_it_may(world: World, policy: str, begins: bool) -> None:
     """A fix is never held up by default; else the window comes to its end first."""
