@@ -13,6 +13,12 @@ _STEP: Final = st.one_of(
     st.sampled_from(["5s", "40s"]).map(lambda duration: {"analyze": {"duration": duration}}),
     st.sampled_from([{}, {"duration": "20s"}]).map(lambda pause: {"pause": pause}),
     st.sampled_from([{"approve": {}}, {"bake": {"duration": "20s"}}]),
+    st.sampled_from(
+        [
+            {"name": "a", "match": [{"header": "X-A", "exact": "a"}]},
+            {"name": "b", "match": [{"header": "X-B", "regex": "b+"}]},
+        ]
+    ).map(lambda route: {"setHeaderRoute": route}),
     st.sampled_from([{"replicas": 1}, {"percent": 50}, {"matchTrafficWeight": True}]).map(
         lambda scale: {"setCanaryScale": scale}
     ),
@@ -32,6 +38,8 @@ STRATEGY: Final = st.one_of(
         },
     ).map(lambda chosen: {"blueGreen": chosen}),
     st.just({"direct": {}}),
+    st.just({"abTest": {"match": [{"header": "X-A", "exact": "a"}], "duration": "20s"}}),
+    st.booleans().map(lambda promote: {"shadow": {"percent": 50, "duration": "20s", "promote": promote}}),
 )
 CONTROL: Final = st.fixed_dictionaries(
     {},

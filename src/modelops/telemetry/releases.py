@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from prometheus_client import CollectorRegistry, Counter
+from pydantic import ValidationError
 
 from modelops.api.v1alpha1.common import parse_duration
 from modelops.api.v1alpha1.modelrelease import Strategy

@@ -119,7 +119,7 @@ def test_strategy_without_sense_is_refused(tmp_path: Path, strategy: str, said: 
     [
         "{abTest: {duration: 1h, minSamples: 500, match: [{header: X-A, regex: 'b+'}, {cookie: {name: c, exact: d}}]}}",
         "{shadow: {duration: 1h}}",
-        "{canary: {steps: [{setHeaderRoute: {name: a, match: [{header: X, exact: b}]}}, {setHeaderRoute: {name: a}}]}}",
+        "{canary: {steps: [{setHeaderRoute: {name: a, match: [{header: X, exact: b}]}}, {setWeight: 5}]}}",
         "{canary: {steps: [{setMirror: {percent: 5}}, {setMirror: {percent: 0}}, {setWeight: 5}]}}",
     ],
 )

@@ -284,7 +284,8 @@ def test_no_weight_rises_while_it_is_closed(
                 world.loop = Loop(ModelReleaseReconciler(), world.loop._ports, jitter=lambda: 1.0)
             aborting = second == 0 and happening == "abort" and world.status.get("canary")
             world.settle()
-            assert not aborting or world.route() == {stable: 100}
+            # Where it was queued, the next one may begin at once.
+            assert not aborting or aborting["revision"] not in world.route()
             back = {record["revision"] for record in world.status["history"] if record["outcome"] == "RolledBack"}
             risen = {one for one, weight in world.route().items() if weight > before.get(one, 0) and one != stable}
             if not is_open([found], world.clock.now()) or world.spec["freeze"]:

@@ -32,7 +32,7 @@ def canary(*steps: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("strategy", "words"),
     [
-        pytest.param({}, "set exactly one of canary, linear, blueGreen and direct", id="none"),
+        pytest.param({}, "set exactly one of canary, linear, blueGreen, direct, abTest and shadow", id="none"),
         pytest.param({"direct": {}, "blueGreen": {}}, "set exactly one of canary, linear", id="two"),
         pytest.param({"rolling": {}}, "rolling", id="an unknown one"),
         pytest.param({"direct": {"fast": True}}, "fast", id="direct has no fields"),

@@ -37,8 +37,8 @@ class CanaryScale(Model):
     percent: Annotated[int, Field(ge=1, le=100)] | None = None
     """So many percent of serving.replicas, rounded up."""
     match_traffic_weight: Literal[True] | None = None
-    """As many percent of serving.replicas as it has of the traffic or gets of it as copies, rounded up; at least one, and
-    all with a header route."""
+    """As many percent of serving.replicas as it has of the traffic, or gets of it as copies, rounded up; at least one,
+    and all of them with a header route."""
 
 
 class Linear(Model):
