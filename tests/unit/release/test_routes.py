@@ -225,6 +225,17 @@ def test_mirror_before_weights(world: World) -> None:
     assert routes(world) == [("", {new: 100})]
 
 
+@pytest.mark.parametrize("shares", [(50, 100), (100, 50), (50, 60)])
+def test_mirror_changes_its_share(world: World, shares: tuple[int, int]) -> None:
+    """Also to all of the requests, which a route says by saying nothing."""
+    first, second = ({"setMirror": {"percent": percent}} for percent in shares)
+    steps = [first, ANALYZE, second, ANALYZE]
+    old, new = begun(world, {"canary": {"steps": steps}})
+    assert routes(world) == [(f"{shares[0]} % to {NAME}-{new}", {old: 100})]
+    world.settle(seconds=40)
+    assert routes(world) == [(f"{shares[1]} % to {NAME}-{new}", {old: 100})]
+
+
 def test_first_version_needs_no_test(world: World) -> None:
     """There is nothing to send the others to."""
     world.release(strategy={"abTest": {"match": MATCH, "duration": "1h"}})

@@ -170,14 +170,18 @@ def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action
     if found is None:
         return (wanted,)
     same = covers(found, {key: value for key, value in wanted.obj.items() if key != "metadata"})
-    # No server adds a filter: one that is not wanted, such as the mirror of an earlier step, has to go.
+    # No server adds a filter, or a percentage: what is not wanted, such as an earlier step's mirror, has to go.
     same = same and _filters(found) == _filters(wanted.obj)
     labelled = covers(found["metadata"].get("labels") or {}, wanted.obj["metadata"]["labels"])
     return () if same and labelled else (replace(wanted, seen=found),)
 
 
-def _filters(obj: Mapping[str, Any]) -> list[int]:
-    return [len(rule.get("filters") or ()) for rule in obj["spec"].get("rules") or ()] if "spec" in obj else []
+def _filters(obj: Mapping[str, Any]) -> list[list[tuple[str, int]]]:
+    """Return what each rule of a route has of filters: their type, and how many percent of the requests they copy."""
+    return [
+        [(one["type"], (one.get("requestMirror") or {}).get("percent", 100)) for one in rule.get("filters") or ()]
+        for rule in (obj.get("spec") or {}).get("rules") or ()
+    ]
 
 
 def confirmed(route: Mapping[str, Any] | None) -> bool:
