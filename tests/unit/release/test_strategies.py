@@ -7,7 +7,7 @@ import pytest
 from modelops.api.kinds import DEPLOYMENT
 from modelops.api.v1alpha1.modelrelease import Step, Strategy
 from modelops.domain.release.steps import effective_steps
-from tests.unit.release.world import NAME, SUCCESS, World
+from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
 
 PRE, POST = {"prePromotion": {"duration": "30s"}}, {"postPromotion": {"duration": "60s"}}
 
@@ -184,8 +184,8 @@ def test_blue_green_counts_from_when_the_servers_are_ready_without_a_break(world
     world.settle(seconds=20)
     new = world.status["canary"]["revision"]
     name = f"{NAME}-{new}"
-    world.cluster.set_status(DEPLOYMENT, "pricing", name, {"observedGeneration": 1, "readyReplicas": 0})
-    world.loop.reconcile(("pricing", NAME))
+    world.cluster.set_status(DEPLOYMENT, NAMESPACE, name, {"observedGeneration": 1, "readyReplicas": 0})
+    world.loop.reconcile((NAMESPACE, NAME))
     assert world.status.get("readySince") is None
     world.settle(seconds=20)
     assert world.route() == {old: 100}
@@ -204,8 +204,24 @@ def test_servers_that_come_and_go_are_given_up(world: World) -> None:
         if not world.status.get("canary"):
             break
         world.settle(seconds=15)
-        world.cluster.set_status(DEPLOYMENT, "pricing", name, {"observedGeneration": 1, "readyReplicas": 0})
-        world.loop.reconcile(("pricing", NAME))
+        world.cluster.set_status(DEPLOYMENT, NAMESPACE, name, {"observedGeneration": 1, "readyReplicas": 0})
+        world.loop.reconcile((NAMESPACE, NAME))
+    assert world.status["history"][-1]["outcome"] == "RolledBack"
+    assert world.route() == {old: 100}
+
+
+def test_server_that_restarts_after_a_long_wait_is_waited_for(world: World) -> None:
+    """A day of waiting for a word is no delay of the servers: they have their progressDeadline anew."""
+    world.release(strategy={"blueGreen": {"autoPromote": False}}, progressDeadline="2m")
+    old = world.first()
+    world.train("2")
+    world.settle(seconds=1200)
+    new = world.status["canary"]["revision"]
+    world.cluster.set_status(DEPLOYMENT, NAMESPACE, f"{NAME}-{new}", {"observedGeneration": 1, "readyReplicas": 0})
+    world.servers_start = False
+    world.settle(seconds=110)
+    assert world.status["canary"]["revision"] == new
+    world.settle(seconds=20)
     assert world.status["history"][-1]["outcome"] == "RolledBack"
     assert world.route() == {old: 100}
 
