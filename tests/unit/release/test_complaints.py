@@ -1,0 +1,159 @@
+"""What users of Argo Rollouts, Flagger and KServe complain about in rollouts and traffic: ours does not have it.
+
+Those about analysis are in tests/unit/analysis/test_complaints. Each docstring begins with the complaint's number.
+"""
+
+import pytest
+from pydantic import ValidationError
+
+from modelops.api.kinds import DEPLOYMENT, HTTPROUTE
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from tests.unit.release.world import NAME, NAMESPACE, World
+
+READY = {"observedGeneration": 1, "readyReplicas": 1}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def servers(world: World) -> dict[str, int]:
+    """Return how many servers each revision is to have."""
+    found = world.cluster.list(DEPLOYMENT, NAMESPACE)
+    return {one["metadata"]["name"].removeprefix(f"{NAME}-"): one["spec"]["replicas"] for one in found}
+
+
+def test_broken_stable_version_does_not_block_its_mending(world: World) -> None:
+    """10, argo-rollouts#1774, #995, #3110, flagger#639, #1207: forward is a way out, in one word if need be."""
+    old = world.first()
+    world.servers_start = False
+    world.cluster.set_status(DEPLOYMENT, NAMESPACE, f"{NAME}-{old}", READY | {"readyReplicas": 0})
+    world.train("2")
+    world.settle()
+    assert world.reason("Ready").startswith("Unavailable")
+    new = world.status["canary"]["revision"]
+    world.cluster.set_status(DEPLOYMENT, NAMESPACE, f"{NAME}-{new}", READY)
+    world.settle()
+    assert world.route() == {old: 80, new: 20}
+
+    world.command("promote", full=True)
+    world.settle()
+    assert world.route() == {new: 100}
+    assert world.conditions["Ready"] == "True"
+
+
+@pytest.mark.parametrize("phase", ["starting", "waiting for the gateway"])
+def test_deadline_and_abort_hold_in_every_phase(world: World, phase: str) -> None:
+    """11, argo-rollouts#4128, flagger#1247, #1578, #523: nothing that hangs keeps a human's word from being heard."""
+    old = world.first()
+    world.servers_start, world.gateway_confirms = phase != "starting", phase == "starting"
+    world.train("2")
+    world.settle()
+    world.command("abort")
+    world.settle()
+    assert world.status["history"][-1]["outcome"] == "Aborted"
+    assert world.route() == {old: 100}
+
+
+def test_servers_that_never_start_are_given_up_in_time(world: World) -> None:
+    """11, argo-rollouts#4128, flagger#1247: the deadline aborts, and says so."""
+    old = world.first()
+    world.release(progressDeadline="2m")
+    world.servers_start = False
+    world.train("2")
+    world.settle(seconds=119)
+    assert world.status["phase"] == "Progressing"
+    world.settle(seconds=2)
+    assert world.status["history"][-1]["message"].startswith("DeadlineExceeded")
+    assert world.route() == {old: 100}
+
+
+def test_abort_is_of_one_revision(world: World) -> None:
+    """12, argo-rollouts#2048, #3578, #2929, #3120: it comes again by `retry` only, and the next one comes by itself."""
+    world.first()
+    aborted = world.canary("2")
+    world.command("abort")
+    world.settle(seconds=600)
+    assert world.status.get("canary") is None
+    world.command("retry", revision=aborted)
+    world.settle()
+    assert world.status["canary"]["revision"] == aborted
+
+    world.command("abort")
+    world.settle()
+    world.train("3")
+    world.settle()
+    assert world.status["canary"]["version"] == "3"
+
+
+def test_abort_never_scales_stable_down(world: World) -> None:
+    """13, argo-rollouts#1292, #3372, #2050, #4973: first the weight goes, then, drained, the canary's servers."""
+    world.release(serving={"runtime": "modelops", "replicas": 3})
+    old = world.first()
+    new = world.canary()
+    world.cluster.calls.clear()
+    world.command("abort")
+    world.settle(seconds=60)
+    writes = [call for call in world.cluster.calls if not call.startswith("status")]
+    assert writes[0] == f"apply httproutes/{NAME}"
+    assert {call.split()[0] for call in writes[1:]} == {"delete"}
+    assert not any(old in call for call in writes)
+    assert servers(world) == {old: 3}
+    assert new not in world.route()
+
+
+def test_it_says_when_it_will_be_done(world: World) -> None:
+    """14, argo-rollouts#3569: a time, not only that it waits."""
+    world.first()
+    world.canary()
+    assert world.status["eta"] > world.clock.now().isoformat()
+
+
+def test_promotion_is_watched_on(world: World) -> None:
+    """16, argo-rollouts#1978: what turns bad after the canary is taken back too."""
+    world.release(rollbackWindow={"duration": "10m"})
+    old = world.first()
+    world.canary()
+    world.settle(seconds=90)
+    assert world.status["stable"]["version"] == "2"
+    figures = {name: 0.2 if value == 1.0 else value for name, value in world.metrics.answers.items()}
+    world.metrics.answers = figures
+    world.settle(seconds=30)
+    assert world.route() == {old: 100}
+    assert world.status["history"][-1]["outcome"] == "RolledBack"
+
+
+def test_route_is_written_only_when_it_changes(world: World) -> None:
+    """17, rollouts-plugin-trafficrouter-gatewayapi#208, #230: what others add stays, and starts no fight."""
+    world.first()
+    world.canary()
+    world.cluster.annotate(HTTPROUTE, NAMESPACE, NAME, **{"argocd.argoproj.io/tracking-id": "x"})
+    world.cluster.calls.clear()
+    world.settle(seconds=9)
+    assert world.cluster.calls == []
+    route = world.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+    assert route is not None
+    assert route["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] == "x"
+
+
+def test_cookie_brings_nobody_who_does_not_have_it(world: World) -> None:
+    """18, flagger#1647, #1532: nobody is given a cookie, so a long test does not drain everybody into the canary."""
+    old = world.first()
+    match = [{"cookie": {"name": "group", "exact": "b"}}]
+    world.release(strategy={"abTest": {"match": match, "duration": "1h"}})
+    world.canary()
+    world.settle(seconds=1800)
+    route = world.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+    assert route is not None
+    *_, others = route["spec"]["rules"]
+    assert [(one["name"], one["weight"]) for one in others["backendRefs"]] == [(f"{NAME}-{old}", 100)]
+    assert "filters" not in others
+
+
+@pytest.mark.parametrize("traffic", [{"mode": "replicas"}, {"canaryTrafficPercent": 10}])
+def test_what_is_not_done_is_refused(traffic: dict[str, object]) -> None:
+    """19, kserve#4074: a field that would have no effect is no field."""
+    spec = {"model": {"name": NAME, "version": "2"}, "strategy": {"direct": {}}, "traffic": traffic}
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        ModelReleaseSpec.model_validate(spec)
