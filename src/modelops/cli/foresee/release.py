@@ -104,7 +104,8 @@ def steps_words(spec: ModelReleaseSpec) -> str:
     words = [step_words(step.model_dump(mode="json", by_alias=True, exclude_none=True)) for step in steps]
     if not any(step.set_weight == 100 for step in steps):
         words.append("100 %")
-    return f"{_NAMES[next(iter(spec.strategy.model_fields_set), 'canary')]} {' → '.join(words)}"
+    chosen = (words for name, words in _NAMES.items() if getattr(spec.strategy, name) is not None)
+    return f"{next(chosen, 'canary')} {' → '.join(words)}"
 
 
 def _will_train(run: Obj, world: World) -> bool:
