@@ -293,13 +293,19 @@ class Walk(RuleBasedStateMachine):
         self.world.pass_()
 
 
-def walk(*, walks: int) -> None:
-    """Take so many walks of at most 80 steps."""
+def walk(*, walks: int, same: bool = False) -> None:
+    """Take so many walks of at most 80 steps.
+
+    Args:
+        walks: how many.
+        same: whether they are the same ones every time.
+    """
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Walk,
         settings=settings(
             max_examples=walks,
             stateful_step_count=80,
+            derandomize=same,
             deadline=None,
             database=None,
             phases=[Phase.generate, Phase.shrink],

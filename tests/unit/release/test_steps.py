@@ -258,3 +258,21 @@ def test_weight_of_100_by_step_is_not_promoted_unmeasured(world: World) -> None:
     assert world.status["waitingFor"] == "one Pass of success-rate: nothing is promoted unmeasured"
     world.settle(seconds=20)
     assert world.status["stable"]["revision"] == new
+
+
+def test_steps_that_change_under_a_canary_are_gone_on_with_at_their_weight(world: World) -> None:
+    """An analysis that it is in the midst of now would have no traffic to look at, and never end."""
+    world.release(strategy={"canary": {"steps": [{"approve": {}}, {"setWeight": 20}]}})
+    old = world.first()
+    world.train("2")
+    world.settle()
+    assert world.route() == {old: 100}
+    world.release(strategy={"canary": {"steps": [{"setWeight": 30}, {"approve": {}}, {"setWeight": 50}]}})
+    world.command("promote")
+    world.settle()
+    new = world.status["canary"]["revision"]
+    assert world.route() == {old: 70, new: 30}
+    assert world.status["waitingFor"].startswith("approval")
+    world.release(strategy={"canary": {"steps": [{"setWeight": 10}, {"approve": {}}, {"setWeight": 50}]}})
+    world.settle()
+    assert world.route() == {old: 90, new: 10}

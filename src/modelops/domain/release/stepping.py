@@ -48,6 +48,10 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     step = steps[status.step]
     if step.set_weight is not None:
         return _next(seen, turn) if status.desired_weight == step.set_weight else _weigh(seen, turn, step.set_weight)
+    # Other steps may have come under a canary on its way: its weight is what those up to here say.
+    weight = next((one.set_weight for one in reversed(steps[: status.step]) if one.set_weight is not None), 0)
+    if weight != status.desired_weight:
+        return _weigh(seen, turn, weight)
     if step.set_header_route is not None or step.set_mirror is not None:
         return _route(seen, turn, step)
     if step.set_canary_scale is not None:
