@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,18 @@ def rendered() -> dict[str, str]:
     return files
 
 
-def main() -> None:
-    """Write the files below the current directory, which must be the root of the repository."""
-    for name, content in rendered().items():
+def write(files: Mapping[str, str], what: str) -> None:
+    """Write files below the current directory, which must be the root of the repository, and say how many."""
+    for name, content in files.items():
         path = Path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
-    sys.stdout.write(f"{len(rendered())} files written\n")
+    sys.stdout.write(f"{len(files)} {what} written\n")
+
+
+def main() -> None:
+    """Write them."""
+    write(rendered(), "files")
 
 
 if __name__ == "__main__":

@@ -87,10 +87,9 @@ def _picture(found: dict[str, Any], line: str) -> "Group":
 def _steps_of(strategy: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the steps that a strategy comes to, as they are written."""
     from modelops.api.v1alpha1.modelrelease import Strategy  # noqa: PLC0415 - on a terminal only
-    from modelops.domain.release.steps import effective_steps  # noqa: PLC0415
+    from modelops.domain.release.steps import written_steps  # noqa: PLC0415
 
-    steps = effective_steps(Strategy.model_validate(strategy))
-    return [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in steps]
+    return written_steps(Strategy.model_validate(strategy))
 
 
 def _steps(steps: list[dict[str, Any]], at: int) -> "Any":

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from modelops.api.v1alpha1.common import parse_duration
 from modelops.api.v1alpha1.modelrelease import Strategy
 from modelops.domain.release.settle import Outcome
-from modelops.domain.release.steps import effective_steps
+from modelops.domain.release.steps import written_steps
 from modelops.telemetry.analysis import AnalysisSeries
 from modelops.telemetry.family import RELEASE, Family, Owner, fields, one_of, seconds_since_1970
 
@@ -109,16 +109,12 @@ def _number_of_steps(spec: Mapping[str, Any], status: Mapping[str, Any]) -> int 
     return int(total) if total.isdigit() else len(_steps(spec)) or None
 
 
-def _steps(spec: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def _steps(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the steps that the strategy comes to; none of a spec that is refused."""
     try:
-        strategy = Strategy.model_validate(spec.get("strategy") or {})
+        return written_steps(Strategy.model_validate(spec.get("strategy") or {}))
     except ValidationError:
-        return ()
-    return tuple(
-        step.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True)
-        for step in effective_steps(strategy)
-    )
+        return []
 
 
 def _paused_since(status: Mapping[str, Any]) -> float | None:

@@ -10,7 +10,7 @@ from modelops.cli.foresee.training import reused, trains
 from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
-from modelops.domain.release.steps import effective_steps
+from modelops.domain.release.steps import written_steps
 
 _NAMES: Final = {
     "canary": "canary",
@@ -100,9 +100,9 @@ def _changed_release(
 
 def steps_words(spec: ModelReleaseSpec) -> str:
     """Return the way of a new revision in words: `canary 10 % → analyze 5m → 100 %`."""
-    steps = effective_steps(spec.strategy)
-    words = [step_words(step.model_dump(mode="json", by_alias=True, exclude_none=True)) for step in steps]
-    if not any(step.set_weight == 100 for step in steps):
+    steps = written_steps(spec.strategy)
+    words = [step_words(step) for step in steps]
+    if not any(step.get("setWeight") == 100 for step in steps):
         words.append("100 %")
     chosen = (words for name, words in _NAMES.items() if getattr(spec.strategy, name) is not None)
     return f"{next(chosen, 'canary')} {' → '.join(words)}"

@@ -6,8 +6,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Step
 from modelops.api.v1alpha1.routing import RequestMatch
 from modelops.domain import re2
 from modelops.domain.release import routing
-
-Path = tuple[str | int, ...]
+from modelops.domain.release.steps import Path, weight_after
 
 
 def unsound_routes(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
@@ -46,7 +45,7 @@ def _sequence(steps: Sequence[Step], index: int, here: Path) -> Iterator[tuple[P
         yield (*here, "setHeaderRoute", "name"), f"there is no header route {route.name} to take away; give it a match"
     if len(now.header_routes) > _MOST_ROUTES:
         yield (*here, "setHeaderRoute"), f"more than {_MOST_ROUTES} header routes at once; take one away before"
-    weight = next((one.set_weight for one in reversed(steps[: index + 1]) if one.set_weight is not None), 0)
+    weight = weight_after(steps[: index + 1])
     changes = route is not None or step.set_mirror is not None or step.set_weight is not None
     if changes and now.mirror and (weight or now.header_routes):
         words = "copies and users' own requests would be judged as one; end the mirror with setMirror: {percent: 0}"

@@ -10,7 +10,7 @@ from modelops.domain.analysis.queries import Subject, fill
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.route_soundness import unsound_routes
 from modelops.domain.release.routing import Routing, after
-from modelops.domain.release.steps import Path, effective_steps, path_of
+from modelops.domain.release.steps import Path, effective_steps, path_of, weight_after
 from modelops.domain.release.windows import zone_problem
 from modelops.errors import Stalled
 
@@ -57,25 +57,23 @@ def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
 
 def _nothing_to_measure(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     """Yield what would wait for ever: an analysis without traffic, and steps that end without any or a Pass."""
-    weight, analyzed = 0, False
     steps = effective_steps(spec.strategy)
     for index, step in enumerate(steps):
-        weight = weight if step.set_weight is None else step.set_weight
-        analyzed = analyzed or step.analyze is not None
-        if step.analyze is not None and weight == 0 and after(steps[:index]) == Routing():
+        if step.analyze is not None and weight_after(steps[:index]) == 0 and after(steps[:index]) == Routing():
             words = "at weight 0 the canary has no requests, so this would never end; set a weight before"
             yield path_of(spec.strategy, index, "analyze"), words
     deciding = [metric.name for metric in spec.analysis.metrics if not metric.dry_run]
-    if spec.strategy.canary is not None and weight == 0 and after(steps) == Routing() and not analyzed and deciding:
+    analyzed = any(step.analyze is not None for step in steps)
+    without = weight_after(steps) == 0 and after(steps) == Routing()
+    if spec.strategy.canary is not None and without and not analyzed and deciding:
         words = f"they end at weight 0, where {deciding[0]} can never pass; set a weight, or make it a dryRun"
         yield ("spec", "strategy", "canary", "steps"), words
 
 
 def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     compared = [metric.name for metric in spec.analysis.metrics if metric.compare_to is not None and not metric.dry_run]
-    weight = 0
-    for index, step in enumerate(effective_steps(spec.strategy)):
-        weight = weight if step.set_weight is None else step.set_weight
-        if step.analyze is not None and weight == 100 and compared:
+    steps = effective_steps(spec.strategy)
+    for index, step in enumerate(steps):
+        if step.analyze is not None and weight_after(steps[:index]) == 100 and compared:
             words = f"at weight 100 stable has no traffic, so {compared[0]} cannot be compared with it; analyze before"
             yield path_of(spec.strategy, index, "analyze"), words

@@ -17,7 +17,7 @@ from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests, step_words
 from modelops.domain.release.scale import is_scaled, is_staffed, noted
 from modelops.domain.release.starting import starting
-from modelops.domain.release.steps import effective_steps, needs_passes
+from modelops.domain.release.steps import effective_steps, needs_passes, weight_after
 from modelops.domain.release.turn import Turn
 
 
@@ -49,8 +49,7 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     if step.set_weight is not None:
         return _next(seen, turn) if status.desired_weight == step.set_weight else _weigh(seen, turn, step.set_weight)
     # Other steps may have come under a canary on its way: its weight is what those up to here say.
-    weight = next((one.set_weight for one in reversed(steps[: status.step]) if one.set_weight is not None), 0)
-    if weight != status.desired_weight:
+    if (weight := weight_after(steps[: status.step])) != status.desired_weight:
         return _weigh(seen, turn, weight)
     if step.set_header_route is not None or step.set_mirror is not None:
         return _route(seen, turn, step)
@@ -128,16 +127,21 @@ def _last(seen: Observed, turn: Turn) -> Move:
     return Move(turn, promoted=_why(seen, status))
 
 
+def _is_judged(seen: Observed, status: ModelReleaseStatus) -> bool:
+    """Return whether metrics decide: not of what undo brings back, which was proven, nor against a human's word."""
+    return status.undo_to is None and not status.by_hand and needs_passes(seen.spec.strategy)
+
+
 def _unproven(seen: Observed, status: ModelReleaseStatus) -> str:
-    """Return the deciding metrics without a Pass; a revision that undo brings back was proven when it was promoted."""
-    if status.undo_to is not None or status.by_hand or not needs_passes(seen.spec.strategy):
+    """Return the deciding metrics without a Pass."""
+    if not _is_judged(seen, status):
         return ""
     dry = {metric.name for metric in seen.spec.analysis.metrics if metric.dry_run}
     return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name not in dry)
 
 
 def _held(seen: Observed, status: ModelReleaseStatus) -> str:
-    if status.undo_to is not None or status.by_hand or not needs_passes(seen.spec.strategy):
+    if not _is_judged(seen, status):
         return ""
     return holding(status.analysis, seen.spec.analysis)
 

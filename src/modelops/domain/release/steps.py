@@ -4,8 +4,9 @@ All strategies but `canary` are expanded into the steps of a canary, so that all
 step is the current one stands in the status, so the expansion of one spec must always be the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 from modelops.api.v1alpha1.modelrelease import Analyze, Pause, Step, Strategy
 from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, Shadow
@@ -29,6 +30,16 @@ def effective_steps(strategy: Strategy) -> tuple[Step, ...]:
     if strategy.shadow is not None:
         return _shadow(strategy.shadow)
     return ()
+
+
+def written_steps(strategy: Strategy) -> list[dict[str, Any]]:
+    """Return the steps that a strategy comes to as they are written in a spec."""
+    return [step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in effective_steps(strategy)]
+
+
+def weight_after(steps: Sequence[Step]) -> int:
+    """Return the percent of the traffic that the canary has once these steps are done."""
+    return next((step.set_weight for step in reversed(steps) if step.set_weight is not None), 0)
 
 
 def path_of(strategy: Strategy, index: int, field: str) -> Path:

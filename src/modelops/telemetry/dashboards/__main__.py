@@ -1,9 +1,8 @@
 """`python -m modelops.telemetry.dashboards`: write the chart's dashboards below the current directory."""
 
 import json
-import sys
-from pathlib import Path
 
+from modelops.api.generate import write
 from modelops.telemetry.dashboards.operator import operator
 from modelops.telemetry.dashboards.release import release
 
@@ -18,12 +17,8 @@ def rendered() -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the files."""
-    for name, content in rendered().items():
-        path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
-    sys.stdout.write(f"{len(rendered())} dashboards written\n")
+    """Write them."""
+    write(rendered(), "dashboards")
 
 
 if __name__ == "__main__":
