@@ -276,8 +276,8 @@ def test_no_weight_rises_while_it_is_closed(
     spec = window(world, opens=opens, shuts=opens + lasts)
     world.release(windows=[spec], freeze=None, onNewVersion=policy, rollbackWindow={"duration": "40s"})
     found = Window.model_validate(spec)
-    for number, happening in enumerate(happenings, 2):
-        happens(world, happening, str(number))
+    for happening in happenings:
+        world.happens(happening)
         for second in range(17):
             before, stable = world.route(), world.status["stable"]["revision"]
             if restarts:
@@ -297,25 +297,6 @@ def test_no_weight_rises_while_it_is_closed(
         world.cluster.calls.clear()
         world.pass_()
         assert world.cluster.calls == []
-
-
-def happens(world: World, what: str, version: str) -> None:
-    """Let something happen; every commit brings a newer version."""
-    match what:
-        case "good":
-            world.answer()
-        case "bad":
-            world.answer(value=0.2)
-        case "few":
-            world.answer(samples=1)
-        case "commit":
-            world.train(version)
-        case "freeze" | "thaw":
-            world.release(freeze={"reason": "holidays"} if what == "freeze" else None)
-        case "wait":
-            pass
-        case verb:
-            world.command(verb)
 
 
 def shut(world: World, how: str) -> None:

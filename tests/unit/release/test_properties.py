@@ -17,7 +17,6 @@ from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.release.objects import shares
 from modelops.domain.release.replay import Tick, play
 from modelops.domain.status import to_wire
-from modelops.errors import Transient
 from tests.unit.analysis.playing import release
 from tests.unit.release.world import SUCCESS, World, sound
 
@@ -99,28 +98,8 @@ def test_every_rollout_keeps_its_promises(
         analysis={"interval": "10s", "warmUp": "5s", "metrics": [{**SUCCESS, **fields}]},
     )
     world.first()
-    version = 1
     for happening in happenings:
-        match happening:
-            case "good":
-                world.answer()
-            case "bad":
-                world.answer(value=0.2)
-            case "few":
-                world.answer(samples=1)
-            case "away":
-                world.metrics.answers.clear()
-            case "503":
-                world.metrics.answers = {"envoy": Transient("MetricsUnavailable", "503")}
-            case "commit":
-                version += 1
-                world.train(str(version))
-            case "full":
-                world.command("promote", full=True)
-            case "wait":
-                pass
-            case verb:
-                world.command(verb)
+        world.happens(happening)
         world.settle(seconds=17)
         route = world.route()
         stable = world.status["stable"]["revision"]

@@ -10,7 +10,6 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.replay import Tick, play
 from modelops.domain.release.steps import needs_passes
-from modelops.errors import Transient
 from tests.unit.analysis.playing import release
 from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World, sound
 
@@ -63,33 +62,6 @@ class _Forgetful(World):
         return super().pass_()
 
 
-def _happen(world: World, happening: str, version: int) -> int:
-    match happening:
-        case "good":
-            world.answer()
-        case "bad":
-            world.answer(value=0.2)
-        case "few":
-            world.answer(samples=1)
-        case "away":
-            world.metrics.answers.clear()
-        case "503":
-            world.metrics.answers = {"envoy": Transient("MetricsUnavailable", "503")}
-        case "commit":
-            version += 1
-            world.train(str(version))
-        case "servers":
-            world.servers_start = not world.servers_start
-        case "gateway":
-            world.gateway_confirms = not world.gateway_confirms
-        case "wait":
-            pass
-        case verb:
-            world.command(verb)
-    world.settle(seconds=17)
-    return version
-
-
 def _begun(world: World, strategy: dict[str, Any]) -> World:
     world.release(
         strategy=strategy,
@@ -110,10 +82,11 @@ def _replicas(world: World, revision: str) -> int:
 @given(_STRATEGY, st.lists(_HAPPENING, max_size=9))
 def test_every_strategy_keeps_its_promises(strategy: dict[str, Any], happenings: list[str]) -> None:
     """Stable keeps all of its servers, all of the traffic finds all of them, every end leaves weight 0."""
-    world, version = _begun(World(), strategy), 2
+    world = _begun(World(), strategy)
     measured = needs_passes(Strategy.model_validate(strategy))
     for happening in happenings:
-        version = _happen(world, happening, version)
+        world.happens(happening)
+        world.settle(seconds=17)
         status, route = world.status, world.route()
         stable, canary = status["stable"]["revision"], (status.get("canary") or {}).get("revision")
         assert sum(route.values()) == 100
@@ -137,9 +110,10 @@ def test_every_strategy_keeps_its_promises(strategy: dict[str, Any], happenings:
 def test_restart_at_any_point_changes_nothing(strategy: dict[str, Any], happenings: list[str]) -> None:
     """A new operator at every reconcile decides as one that has been there all along."""
     worlds = [_begun(World(), strategy), _begun(_Forgetful(), strategy)]
-    versions = [2, 2]
     for happening in happenings:
-        versions = [_happen(world, happening, version) for world, version in zip(worlds, versions, strict=True)]
+        for world in worlds:
+            world.happens(happening)
+            world.settle(seconds=17)
         one, other = worlds
         assert one.weights == other.weights
         assert one.status == other.status

@@ -9,6 +9,7 @@ from typing import Any
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, TRAININGRUN
 from modelops.api.labels import COMMAND
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
+from modelops.errors import Transient
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.loop import Loop, Outcome
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
@@ -107,6 +108,24 @@ class World:
             "id": f"{verb}-{len(self.cluster.events)}",
         }
         self.cluster.annotate(MODELRELEASE.resource, NAMESPACE, NAME, **{COMMAND: json.dumps(words | more)})
+
+    def happens(self, what: str) -> None:
+        """Let something happen, by name; a name that is no other is a command's."""
+        deeds: dict[str, Callable[[], Any]] = {
+            "good": self.answer,
+            "bad": lambda: self.answer(value=0.2),
+            "few": lambda: self.answer(samples=1),
+            "away": self.metrics.answers.clear,
+            "503": lambda: setattr(self.metrics, "answers", {"envoy": Transient("MetricsUnavailable", "503")}),
+            "commit": lambda: self.train(str(len(self.registry.versions) + 1)),
+            "full": lambda: self.command("promote", full=True),
+            "servers": lambda: setattr(self, "servers_start", not self.servers_start),
+            "gateway": lambda: setattr(self, "gateway_confirms", not self.gateway_confirms),
+            "freeze": lambda: self.release(freeze={"reason": "holidays"}),
+            "thaw": lambda: self.release(freeze=None),
+            "wait": lambda: None,
+        }
+        deeds.get(what, lambda: self.command(what))()
 
     def pass_(self) -> Outcome:
         """Reconcile once, then let kubelet and gateway do their part."""
