@@ -255,3 +255,26 @@ def test_strategy_without_a_strategy_is_stalled(world: World) -> None:
     world.train("1")
     world.settle()
     assert world.reason("Stalled").startswith("InvalidSpec: spec.strategy: names no strategy; set canary")
+
+
+@pytest.mark.parametrize("word", ["undo", "full"])
+def test_steps_that_come_while_all_are_skipped_are_skipped_too(world: World, word: str) -> None:
+    """A spec that changes then would leave the canary at a step of which nothing is in force."""
+    old, _ = begun(world, {"direct": {}})
+    world.gateway_confirms = False
+    wanted = old
+    if word == "full":
+        world.train("3")
+        world.settle()
+        wanted = world.status["canary"]["revision"]
+        world.command("promote", full=True)
+    else:
+        world.command("undo", revision=old)
+    world.settle()
+    assert world.status["canary"]["revision"] == wanted
+
+    world.release(strategy={"abTest": {"match": [{"header": "X-A", "exact": "a"}], "duration": "20s"}})
+    world.gateway_confirms = True
+    world.settle(seconds=60)
+    assert world.route() == {wanted: 100}
+    assert world.status["stable"]["revision"] == wanted

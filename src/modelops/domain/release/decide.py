@@ -29,7 +29,7 @@ from modelops.domain.release.routing import gets_requests
 from modelops.domain.release.scale import canary_replicas, is_staffed, noted
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
-from modelops.domain.release.stepping import move
+from modelops.domain.release.stepping import move, without_skipped
 from modelops.domain.release.strategies import resolved
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
@@ -77,8 +77,8 @@ def decide_release(seen: Observed) -> Plan:
 
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
-    turn = replace(turn, status=in_force.confirm(seen, turn.status))
-    turn = replace(turn, status=noted(seen, turn.status))
+    status = in_force.confirm(seen, without_skipped(seen, turn.status))
+    turn = replace(turn, status=noted(seen, status))
     turn, failed, hold, waiting = _measure(seen, turn)
     if failed:
         return _end(seen, turn, "RolledBack", failed)

@@ -14,7 +14,7 @@ from modelops.domain.release.steps import effective_steps
 def canary_replicas(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> int:
     """Return how many servers the canary needs at the step that it is at."""
     full, steps = spec.serving.replicas, effective_steps(spec.strategy)
-    if status.stable is None or status.by_hand or status.step >= len(steps):
+    if status.stable is None or status.step >= len(steps):
         return full
     asked = next((s.set_canary_scale for s in reversed(steps[: status.step + 1]) if s.set_canary_scale), None)
     weight = max(status.weight, status.desired_weight, steps[status.step].set_weight or 0)

@@ -32,6 +32,13 @@ class Move:
     """Why it is given up, or nothing."""
 
 
+def without_skipped(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
+    """Return the status past all steps, if undo or a human's word skips them: also those that a changed spec brought."""
+    steps = len(effective_steps(seen.spec.strategy))
+    skips = status.canary is not None and (status.undo_to is not None or status.by_hand)
+    return status.model_copy(update={"step": steps}) if skips and status.step < steps else status
+
+
 def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     """Go on from the current step as far as one change of weight.
 
