@@ -10,7 +10,7 @@ import contextlib
 import json
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -293,19 +293,19 @@ class Walk(RuleBasedStateMachine):
         self.world.pass_()
 
 
-def walk(*, walks: int, same: bool = False) -> None:
+def walk(*, walks: int, number: int) -> None:
     """Take so many walks of at most 80 steps.
 
     Args:
         walks: how many.
-        same: whether they are the same ones every time.
+        number: from which hypothesis draws them. In a process of its own they are the same ones every time: it draws
+            from the constants of the modules loaded, too.
     """
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Walk,
+        seed(number)(Walk),
         settings=settings(
             max_examples=walks,
             stateful_step_count=80,
-            derandomize=same,
             deadline=None,
             database=None,
             phases=[Phase.generate, Phase.shrink],
