@@ -35,7 +35,7 @@ class Cluster:
     def status(self, client: KubeClient, headers: dict[str, str], path: str) -> int:
         """Return the code that a GET with a client's token and more headers is answered with."""
         sent = {**client._headers, **client.connection.token.headers(), **headers}
-        return int(client._pool.request("GET", self.server.url + path, headers=sent).status)
+        return int(client._pool.request("GET", path, headers=sent).status)
 
     def writes_by(self, namespace: str) -> list[dict[str, Any]]:
         """Return the operator's answered writes in a namespace, oldest first, whoever it acted as."""

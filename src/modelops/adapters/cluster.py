@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Any, Final, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 import urllib3
@@ -46,7 +46,7 @@ class KubeClient:
     def __init__(
         self,
         connection: Connection,
-        pool: urllib3.PoolManager,
+        pool: urllib3.HTTPConnectionPool,
         headers: Mapping[str, str],
         fence: Fence | None = None,
     ) -> None:
@@ -54,6 +54,7 @@ class KubeClient:
         self.namespace = connection.namespace
         self.agent = headers.get("User-Agent", MANAGER)
         self._host = connection.host.rstrip("/")
+        self._prefix = urlsplit(self._host).path
         self._pool = pool
         self._headers = dict(headers)
         self._fence = fence
@@ -158,7 +159,7 @@ class KubeClient:
     ) -> urllib3.BaseHTTPResponse:
         body = fence.guarded(data) if fence is not None and data is not None else data
         everything = {**self._headers, **self.connection.token.headers(), **headers}
-        return self._pool.request(method, self._host + path, body=body, headers=everything)
+        return self._pool.urlopen(method, self._prefix + path, body=body, headers=everything)
 
     def ping(self, path: str) -> bool:
         """Return whether a path answers with success, whatever it says: for what the API server proxies.
@@ -265,11 +266,11 @@ class KubeClient:
             query["labelSelector"] = selector or ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         if name:
             query["fieldSelector"] = f"metadata.name={name}"
-        url = self._host + path_of(resource, namespace) + "?" + urlencode(query)
+        path = self._prefix + path_of(resource, namespace) + "?" + urlencode(query)
         try:
-            response = self._pool.request(
+            response = self._pool.urlopen(
                 "GET",
-                url,
+                path,
                 headers={**self._headers, **self.connection.token.headers(), "Accept": _JSON},
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=5, read=seconds + 15),
