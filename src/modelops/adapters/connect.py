@@ -49,8 +49,9 @@ def connection_of(path: str | None, context: str | None, environment: Mapping[st
 
 
 def pool_of(connection: Connection, deadline: urllib3.Timeout) -> urllib3.HTTPConnectionPool:
-    """Return where connections to the API server come from: a pool of its own, asked for paths, because a PoolManager
-    looks its one pool up anew for every call, which is a quarter of the CPU of one.
+    """Return where connections to the API server come from; it is asked for paths.
+
+    A PoolManager looks its one pool up anew for every call, which is a quarter of the CPU of one.
 
     Args:
         connection: where to.

@@ -33,7 +33,7 @@ class Move:
 
 
 def without_skipped(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
-    """Return the status past all steps, if undo or a human's word skips them: also those that a changed spec brought."""
+    """Return the status past all steps if undo or a human's word skips them, those of a changed spec included."""
     steps = len(effective_steps(seen.spec.strategy))
     skips = status.canary is not None and (status.undo_to is not None or status.by_hand)
     return status.model_copy(update={"step": steps}) if skips and status.step < steps else status
