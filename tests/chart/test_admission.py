@@ -98,6 +98,11 @@ def said(text: str) -> dict[str, str]:
     return {COMMAND: text}
 
 
+def approved(by: str) -> dict[str, Any]:
+    """Return a ModelRelease whose canary somebody lets go on."""
+    return a_release(said(f'{{"verb":"promote","revision":"r","step":1,{by},"id":"1"}}'))
+
+
 RUN, RELEASE, SOURCE = TRAININGRUN.resource, MODELRELEASE.resource, GITSOURCE.resource
 PODS = {"spec": {"serviceAccountName": "admin", "containers": [{"name": "server", "image": "server"}]}}
 OWNED = {"metadata": {"name": "one", "namespace": TEAM, "labels": {OWNER_KIND: "TrainingRun"}}}
@@ -119,6 +124,10 @@ REFUSED: list[tuple[str, ServiceAccount | None, Resource, dict[str, Any], str]] 
     ("verb", DEV, RUN, a_run(said('{"verb":"promote","id":"1"}')), "no verb that a TrainingRun knows"),
     ("no JSON", DEV, RELEASE, a_release(said("promote")), "out of promote, abort, retry, pause, unpause, undo"),
     ("no id", DEV, RUN, a_run(said('{"verb":"retry"}')), "without an id of 1 to 128 characters"),
+    ("approver", DEV, RELEASE, approved('"by":"boss"'), '"by" is system:serviceaccount:team:dev or nobody'),
+    ("two approvers", DEV, RELEASE, approved(f'"by":"{DEV.user}","by":"boss"'), "nobody approves for another"),
+    ("hidden approver", DEV, RELEASE, approved(r'"\u0062y":"boss"'), "nobody approves for another"),
+    ("approver in an object", DEV, RELEASE, approved('"by":{"name":"boss"}'), "nobody approves for another"),
     ("long", DEV, RUN, a_run(said('{"verb":"retry","id":"1"}' + " " * 1024)), "longer than 1024 characters"),
     ("workflow", DEV, WORKFLOW, {**OWNED, "spec": {}}, "metadata.labels: modelops.dev/owner-kind"),
     ("deployment", DEV, DEPLOYMENT, {**OWNED, "spec": DEPLOYED}, "are the operator's; leave them out"),
@@ -150,6 +159,7 @@ PASSES: list[tuple[str, ServiceAccount | None, Resource, dict[str, Any]]] = [
     ("account of a source, by an administrator", ADMIN, SOURCE, a_source(serviceAccountName="sync")),
     ("commanded run", DEV, RUN, a_run(said('{"verb":"retry","id":"1"}'))),
     ("commanded release", DEV, RELEASE, a_release(said('{"verb":"promote","revision":"r","step":1,"id":"1"}'))),
+    ("approver", DEV, RELEASE, approved(f'"by": "{DEV.user}"')),
     ("own workflow", DEV, WORKFLOW, {"metadata": {"name": "one", "namespace": TEAM}, "spec": {}}),
     ("the operator's", OPERATOR, WORKFLOW, {**OWNED, "spec": {}}),
     ("replicas", DEV, RELEASE, a_release(replicas=4)),

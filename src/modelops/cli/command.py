@@ -25,7 +25,8 @@ def send(target: Target, kind: Kind, name: str, words: Mapping[str, Any], *, sec
         seconds: how long to wait.
     """
     identifier = uuid.uuid4().hex[:12]
-    text = json.dumps({**words, "id": identifier}, separators=(",", ":"))
+    # Admission compares names as they are.
+    text = json.dumps({**words, "id": identifier}, separators=(",", ":"), ensure_ascii=False)
     patch = {"metadata": {"annotations": {COMMAND: text}}}
     target.client.merge_patch(kind.resource, target.namespace, name, patch)
 

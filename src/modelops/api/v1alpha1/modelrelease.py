@@ -263,7 +263,7 @@ class Approval(StatusModel):
     """Index of the step that it left."""
     at: AwareDatetime
     by: Annotated[str, Field(max_length=128)] = ""
-    """As the command says; whoever may give commands may say any name."""
+    """As the command says: whoever gave it, where the chart's admission is; else whoever may give one may say any."""
     command: Annotated[str, Field(max_length=128)] = ""
     """Its id."""
 
