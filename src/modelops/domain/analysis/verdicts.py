@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from modelops.api.v1alpha1.analysis import Metric, StableComparison, Verdict
+from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.domain.analysis.expressions import ExpressionError, compile_expression
 
 _DEFAULT_MIN_SAMPLES: Final = 20
@@ -158,7 +159,7 @@ def bound(metric: Metric) -> str:
     return " and ".join(parts) + (", by all looks together" if is_sequential(metric) else "")
 
 
-def has_bounds(metric: Metric) -> bool:
+def has_bounds(metric: Metric | MetricTemplateSpec) -> bool:
     """Return whether a value is held against bounds of its own, whatever stable's is."""
     return bool(metric.threshold_range or metric.success_condition or metric.failure_condition)
 
