@@ -19,7 +19,7 @@ from modelops.api.v1alpha1.common import API_VERSION
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.domain.analysis.templates import unsound_template
-from modelops.domain.analysis.verdicts import judge_of
+from modelops.domain.analysis.verdicts import unsound_conditions
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.templates import with_templates
 from modelops.errors import Stalled
@@ -160,10 +160,8 @@ def _against_types(
         for path, words in (*unfit, *unsound(whole)):
             yield manifest.problem(path, words)
         for index, metric in enumerate(spec.analysis.metrics):
-            try:
-                judge_of(metric)
-            except Stalled as error:
-                yield manifest.problem(("spec", "analysis", "metrics", index), error.message)
+            for field, words in unsound_conditions(metric):
+                yield manifest.problem(("spec", "analysis", "metrics", index, field), words)
 
 
 def _path(text: str) -> FieldPath:

@@ -95,7 +95,7 @@ class TemplateUse(Model):
 
     name: Name
     args: Annotated[dict[Annotated[str, Field(max_length=63)], ArgumentValue], Field(max_length=16)] = {}
-    """Values of its arguments, by name. Letters, digits and `_ . : / | * + -`; text, so put numbers in quotes."""
+    """Values of its arguments, by name; text, so put numbers in quotes. No quotes, blanks or brackets in them."""
 
 
 class Metric(Model):

@@ -10,21 +10,15 @@ from typing import Any
 from modelops.api.manifest import FieldPath
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
-from modelops.domain.analysis.expressions import compile_expression
 from modelops.domain.analysis.queries import unfillable, with_arguments
-from modelops.domain.analysis.verdicts import has_bounds, is_sequential
-from modelops.errors import Stalled
+from modelops.domain.analysis.verdicts import has_bounds, is_sequential, unsound_conditions
 
 
 def unsound_template(spec: MetricTemplateSpec) -> Iterator[tuple[FieldPath, str]]:
     """Yield what no schema can say of a template, as (field, what is wrong and what to do)."""
     yield from _unsound_queries(spec)
-    for field, text in (("successCondition", spec.success_condition), ("failureCondition", spec.failure_condition)):
-        try:
-            if text is not None:
-                compile_expression(text)
-        except Stalled as error:
-            yield ("spec", field), error.message
+    for field, words in unsound_conditions(spec):
+        yield ("spec", field), words
 
 
 def unfit(metric: Metric, template: MetricTemplateSpec) -> Iterator[tuple[FieldPath, str]]:
