@@ -38,6 +38,7 @@ from modelops.reconcile.computepool import ComputePoolReconciler
 from modelops.reconcile.dataset import DatasetReconciler
 from modelops.reconcile.gitsource import GitSourceReconciler
 from modelops.reconcile.loop import Key, Loop, Outcome
+from modelops.reconcile.metrictemplate import MetricTemplateReconciler
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from modelops.reconcile.trainingrun import TrainingRunReconciler
 from modelops.shell.election import Election
@@ -107,6 +108,7 @@ def build_loops(ports: Ports) -> dict[str, Loop[Any]]:
         TrainingRunReconciler(),
         ModelReleaseReconciler(),
         ComputePoolReconciler(),
+        MetricTemplateReconciler(),
     )
     return {reconciler.kind.resource.kind: Loop(reconciler, ports) for reconciler in reconcilers}
 

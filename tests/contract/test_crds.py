@@ -16,7 +16,7 @@ _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 def test_every_definition_of_ours_is_structural_and_served(kube_server: KubeApiServer) -> None:
     """Created under strict field validation, established, without a complaint about its schema."""
     admin = Api(kube_server.url, kube_server.token, "default", real=True)
-    assert len(CRDS) == 5
+    assert len(CRDS) == 6
     try:
         for path in CRDS:
             definition = yaml.safe_load(path.read_text())

@@ -97,7 +97,8 @@ def test_kinds_that_widen_a_tenant_s_reach_are_refused_even_to_an_administrator(
     team.source()
 
     message = team.says("False BuildFailed", "and 2 more")
-    assert "a GitSource does not apply RoleBinding; it applies Dataset, TrainingRun, ModelRelease, ConfigMap" in message
+    kinds = "Dataset, TrainingRun, MetricTemplate, ModelRelease, ConfigMap"
+    assert f"a GitSource does not apply RoleBinding; it applies {kinds}" in message
     assert team.configmap("mine")
     for resource in (ROLE, ROLEBINDING, SERVICEACCOUNT, SECRET, GITSOURCE.resource):
         assert team.admin.get(resource, team.namespace, "evil") is None, resource

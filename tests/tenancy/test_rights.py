@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, LEASE, SECRET, SERVICEACCOUNT
+from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, LEASE, METRICTEMPLATE, SECRET, SERVICEACCOUNT
 from modelops.api.labels import CONFIRM_PRUNE
 from modelops.ports import GitBlob, GitRemote
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.computepool import ComputePoolReconciler
 from modelops.reconcile.gitsource import GitSourceReconciler
 from modelops.reconcile.loop import Loop
+from modelops.reconcile.metrictemplate import MetricTemplateReconciler
 from modelops.shell.registry import watched
 from tests.golden import rights
 from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
@@ -58,6 +59,10 @@ _ALL = {
         "spec: {model: {name: m, from: {trainingRun: c}}, serving: {runtime: modelops},"
         " traffic: {hostnames: [d.example.com]}, strategy: {canary: {steps: [{setWeight: 20}]}}}\n"
     ),
+    "e.yaml": (
+        "apiVersion: modelops.dev/v1alpha1\nkind: MetricTemplate\nmetadata: {name: e}\n"
+        "spec: {prometheus: {query: up}, thresholdRange: {min: 1}}\n"
+    ),
 }
 
 
@@ -70,7 +75,7 @@ def used() -> tuple[Rights, Rights]:
         _sync(operator, tenant, account)
     _train(operator, tenant)
     _release(operator, tenant)
-    _pools(operator, tenant)
+    _accepted(operator, tenant)
     for resource in watched():
         # Listed and watched by the shell; a miss of the cache is asked of the API server.
         operator.setdefault(named(resource), set()).update({"get", "list", "watch"})
@@ -122,11 +127,14 @@ def _release(operator: Rights, tenant: Rights) -> None:
         assert len(world.deployments()) == 1
 
 
-def _pools(operator: Rights, tenant: Rights) -> None:
+def _accepted(operator: Rights, tenant: Rights) -> None:
     cluster = FakeCluster(FakeClock())
     cluster.put(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": {}})
+    template = {"metadata": {"name": "rate", "namespace": "team"}, "spec": {"prometheus": {"query": "up"}}}
+    cluster.put(METRICTEMPLATE.resource, template)
     ports = Ports(RecordedCluster(cluster, operator, tenant), Files({}), FakeRegistry(), FakeMetrics(), FakeClock())
     Loop(ComputePoolReconciler(), ports).reconcile((None, "gpu"))
+    Loop(MetricTemplateReconciler(), ports).reconcile(("team", "rate"))
 
 
 @pytest.mark.real_apiserver

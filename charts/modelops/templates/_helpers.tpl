@@ -74,7 +74,7 @@ capabilities: {drop: [ALL]}
 
 {{- /* Ours that live in a namespace, as RBAC names them. */ -}}
 {{- define "modelops.delivered" -}}
-[datasets, trainingruns, modelreleases]
+[datasets, trainingruns, modelreleases, metrictemplates]
 {{- end -}}
 
 {{- /* Of what the uninstall Job needs: made before it, gone with it. */ -}}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from modelops.api.v1alpha1 import common, computepool, dataset, gitsource, modelrelease, trainingrun
+from modelops.api.v1alpha1 import common, computepool, dataset, gitsource, metrictemplate, modelrelease, trainingrun
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,16 @@ COMPUTEPOOL = Kind(
     computepool.ComputePoolStatus,
     (_READY, _REASON, ColumnDef("Resource", "string", ".spec.resourceName"), _AGE, _MESSAGE),
 )
+METRICTEMPLATE = Kind(
+    _ours("MetricTemplate", "metrictemplates"),
+    "metrictemplate",
+    ("mt",),
+    metrictemplate.MetricTemplateSpec,
+    metrictemplate.MetricTemplateStatus,
+    (_READY, _REASON, _AGE, _MESSAGE),
+)
 
-KINDS: tuple[Kind, ...] = (GITSOURCE, DATASET, TRAININGRUN, MODELRELEASE, COMPUTEPOOL)
+KINDS: tuple[Kind, ...] = (GITSOURCE, DATASET, TRAININGRUN, MODELRELEASE, COMPUTEPOOL, METRICTEMPLATE)
 
 WORKFLOW = Resource("argoproj.io", "v1alpha1", "Workflow", "workflows")
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")

@@ -1,17 +1,19 @@
 """`modelops analyze -f release.yaml --replay metrics.json`: what a release would do with these answers, offline."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from modelops.api.manifest import Manifest
+from modelops.api.manifest import Problem
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.cli import show
 from modelops.cli.replay_file import read_ticks
-from modelops.cli.validate import examine
+from modelops.cli.validate import examine, namespace_of, templates_in
 from modelops.domain.release.replay import ASSUMED, Replay, play
+from modelops.domain.release.templates import with_templates
 from modelops.errors import Stalled
 
 _CODES: Final = {"Promoted": 0, "RolledBack": 3, "Paused": 4, "Holding": 4}
@@ -30,10 +32,9 @@ def analyze(path: Path, answers: Path, output: str | None) -> None:
 
     Exit 0 if it is promoted, 3 if it is rolled back, 4 if it is still held or paused after the last tick.
     """
-    manifest = _release(path)
-    spec = ModelReleaseSpec.model_validate(manifest.obj["spec"])
+    name, spec = _release(path)
     ticks = read_ticks(answers, [metric.name for metric in spec.analysis.metrics])
-    replay = play(str(manifest.obj["metadata"]["name"]), spec, ticks)
+    replay = play(name, spec, ticks)
     if output:
         show.dump(_wire(replay), output)
     else:
@@ -41,18 +42,27 @@ def analyze(path: Path, answers: Path, output: str | None) -> None:
     raise click.exceptions.Exit(_CODES[replay.outcome])
 
 
-def _release(path: Path) -> Manifest:
-    """Return the one ModelRelease in a file; what is wrong with it is said as by `validate`."""
+def _release(path: Path) -> tuple[str, ModelReleaseSpec]:
+    """Return name and spec of the one ModelRelease in a file; what is wrong with it is said as by `validate`."""
     manifests, problems = examine((path,))
+    _refuse(problems)
+    found = [manifest for manifest in manifests if manifest.obj["kind"] == "ModelRelease"]
+    if len(found) != 1:
+        raise Stalled("NoRelease", f"{path}: holds {len(found) or 'no'} ModelReleases; give a file with exactly one")
+    release = found[0]
+    written = ModelReleaseSpec.model_validate(release.obj["spec"])
+    beside = templates_in(manifests).get(namespace_of(release), {})
+    spec, unfit = with_templates(written, beside, f"in {path}")
+    _refuse([release.problem(where, words) for where, words in unfit])
+    return str(release.obj["metadata"]["name"]), spec
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
     for problem in problems:
         click.echo(str(problem), err=True)
     if problems:
         click.echo(f"modelops: {len(problems)} problem{'s' * (len(problems) > 1)}; nothing was played", err=True)
         raise click.exceptions.Exit(1)
-    found = [manifest for manifest in manifests if manifest.obj["kind"] == "ModelRelease"]
-    if len(found) != 1:
-        raise Stalled("NoRelease", f"{path}: holds {len(found) or 'no'} ModelReleases; give a file with exactly one")
-    return found[0]
 
 
 def _print(replay: Replay) -> None:

@@ -12,7 +12,7 @@ import click
 
 from modelops.errors import ModelopsError
 
-_KINDS: Final = ("gitsources", "datasets", "trainingruns", "modelreleases", "computepools")
+_KINDS: Final = ("gitsources", "datasets", "trainingruns", "modelreleases", "computepools", "metrictemplates")
 _CONNECT, _READ = 0.3, 0.7
 _Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 

@@ -23,7 +23,7 @@ from modelops.domain.plan import DeleteObject
 from modelops.errors import Conflict, Stalled, Transient
 
 Action = Literal["create", "change", "unchanged", "prune", "invalid"]
-_ORDER: Final = ("ComputePool", "GitSource", "ConfigMap", "Dataset", "TrainingRun", "ModelRelease")
+_ORDER: Final = ("ComputePool", "GitSource", "ConfigMap", "Dataset", "TrainingRun", "MetricTemplate", "ModelRelease")
 _RESOURCES: Final[Mapping[tuple[str, str], Resource]] = {
     (resource.api_version, resource.kind): resource for resource in (*(kind.resource for kind in KINDS), CONFIGMAP)
 }

@@ -3,6 +3,7 @@
 The same schemas and rules that the API server holds an object against, and what only the operator would find later.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,15 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from modelops.api.kinds import KINDS
+from modelops.api.kinds import KINDS, METRICTEMPLATE
 from modelops.api.manifest import FieldPath, Manifest, Problem, read
 from modelops.api.v1alpha1.common import API_VERSION
+from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
-from modelops.domain.analysis.verdicts import judge_of
+from modelops.domain.analysis.templates import unsound_template
+from modelops.domain.analysis.verdicts import unsound_conditions
 from modelops.domain.release.soundness import unsound
+from modelops.domain.release.templates import with_templates
 from modelops.errors import Stalled
 from modelops.localhome.apiserver import rules, structural, validation
 from modelops.localhome.apiserver.resources import ResourceType, from_definition
@@ -54,9 +58,27 @@ def examine(paths: Sequence[Path]) -> tuple[list[Manifest], list[Problem]]:
         manifests, broken = read(path.read_bytes(), str(path))
         problems += broken
         found += manifests
-        for manifest in manifests:
-            problems += _problems(manifest, types, seen)
+    templates = templates_in(found)
+    for manifest in found:
+        problems += _problems(manifest, types, seen, templates.get(namespace_of(manifest), {}))
     return found, sorted(problems, key=lambda one: (one.path, one.line))
+
+
+def templates_in(manifests: Sequence[Manifest]) -> dict[str, dict[str, MetricTemplateSpec]]:
+    """Return the MetricTemplates that can be read, by namespace (nothing if it is not said) and name."""
+    found: dict[str, dict[str, MetricTemplateSpec]] = {}
+    for manifest in manifests:
+        # Flagger has a kind of this name, too.
+        if (manifest.obj["apiVersion"], manifest.obj["kind"]) == (API_VERSION, METRICTEMPLATE.resource.kind):
+            with contextlib.suppress(ValidationError):  # It is said of the template itself.
+                spec = MetricTemplateSpec.model_validate(manifest.obj.get("spec") or {})
+                found.setdefault(namespace_of(manifest), {})[str(manifest.obj["metadata"]["name"])] = spec
+    return found
+
+
+def namespace_of(manifest: Manifest) -> str:
+    """Return the namespace that a manifest says, or nothing."""
+    return str(manifest.obj["metadata"].get("namespace") or "")
 
 
 def _types() -> dict[str, ResourceType]:
@@ -80,10 +102,13 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _problems(
-    manifest: Manifest, types: Mapping[str, ResourceType], seen: dict[tuple[str, str, str], str]
+    manifest: Manifest,
+    types: Mapping[str, ResourceType],
+    seen: dict[tuple[str, str, str], str],
+    templates: Mapping[str, MetricTemplateSpec],
 ) -> Iterator[Problem]:
     obj, meta = manifest.obj, manifest.obj["metadata"]
-    identity = (obj["kind"], str(meta.get("namespace", "")), str(meta["name"]))
+    identity = (f"{obj['apiVersion'].rpartition('/')[0]}/{obj['kind']}", namespace_of(manifest), str(meta["name"]))
     if identity in seen:
         yield manifest.problem(("metadata", "name"), f"is also in {seen[identity]}; give one of them another name")
     seen.setdefault(identity, f"{manifest.path}:{manifest.line}")
@@ -94,10 +119,12 @@ def _problems(
         known = ", ".join(kind.resource.kind for kind in KINDS)
         yield manifest.problem(("kind",), f"{obj['apiVersion']} {obj['kind']} is not known; {API_VERSION} has {known}")
         return
-    yield from _against_schema(manifest, resource)
+    yield from _against_schema(manifest, resource, templates)
 
 
-def _against_schema(manifest: Manifest, resource: ResourceType) -> Iterator[Problem]:
+def _against_schema(
+    manifest: Manifest, resource: ResourceType, templates: Mapping[str, MetricTemplateSpec]
+) -> Iterator[Problem]:
     obj = {key: value for key, value in manifest.obj.items() if key != "status"}
     schema = structural.whole(resource.schema)
     unknown: list[str] = []
@@ -111,10 +138,12 @@ def _against_schema(manifest: Manifest, resource: ResourceType) -> Iterator[Prob
     for error in errors:
         yield manifest.problem(_path(error.field), error.message)
     if not errors and not unknown:
-        yield from _against_types(manifest, filled)
+        yield from _against_types(manifest, filled, templates)
 
 
-def _against_types(manifest: Manifest, obj: Mapping[str, Any]) -> Iterator[Problem]:
+def _against_types(
+    manifest: Manifest, obj: Mapping[str, Any], templates: Mapping[str, MetricTemplateSpec]
+) -> Iterator[Problem]:
     """What the schema cannot say: bounds of durations, conditions that do not compile."""
     kind = next(kind for kind in KINDS if kind.resource.kind == obj["kind"])
     try:
@@ -123,14 +152,16 @@ def _against_types(manifest: Manifest, obj: Mapping[str, Any]) -> Iterator[Probl
         for one in error.errors(include_url=False, include_context=False, include_input=False):
             yield manifest.problem(("spec", *one["loc"]), one["msg"])
         return
+    if isinstance(spec, MetricTemplateSpec):
+        for path, words in unsound_template(spec):
+            yield manifest.problem(path, words)
     if isinstance(spec, ModelReleaseSpec):
-        for path, words in unsound(spec):
+        whole, unfit = with_templates(spec, templates, None)
+        for path, words in (*unfit, *unsound(whole)):
             yield manifest.problem(path, words)
         for index, metric in enumerate(spec.analysis.metrics):
-            try:
-                judge_of(metric)
-            except Stalled as error:
-                yield manifest.problem(("spec", "analysis", "metrics", index), error.message)
+            for field, words in unsound_conditions(metric):
+                yield manifest.problem(("spec", "analysis", "metrics", index, field), words)
 
 
 def _path(text: str) -> FieldPath:

@@ -75,6 +75,12 @@ def _reads_pool(run: _Obj, _: _Obj) -> bool:
     return bool((run["spec"].get("compute") or {}).get("pool"))
 
 
+def _asks_template(release: _Obj, template: _Obj) -> bool:
+    metrics = (release["spec"].get("analysis") or {}).get("metrics") or ()
+    named = {(metric.get("template") or {}).get("name") for metric in metrics}
+    return _together(release, template) and template["metadata"]["name"] in named
+
+
 def _shares_model(release: _Obj, other: _Obj) -> bool:
     return bool((release["spec"].get("model") or {}).get("name") == (other["spec"].get("model") or {}).get("name"))
 
@@ -88,5 +94,6 @@ _READERS: Final[Mapping[str, tuple[tuple[Kind, Callable[[_Obj, _Obj], bool]], ..
     "Dataset": ((TRAININGRUN, _reads_dataset),),
     "TrainingRun": ((MODELRELEASE, _reads_run),),
     "ComputePool": ((TRAININGRUN, _reads_pool),),
+    "MetricTemplate": ((MODELRELEASE, _asks_template),),
     "ModelRelease": ((MODELRELEASE, _shares_model),),
 }

@@ -14,6 +14,7 @@ from modelops.api.kinds import (
     DEPLOYMENT,
     DISRUPTIONBUDGET,
     HTTPROUTE,
+    METRICTEMPLATE,
     MODELRELEASE,
     POD,
     SERVICE,
@@ -23,6 +24,7 @@ from modelops.api.kinds import (
 )
 from modelops.api.labels import OWNER_KIND, OWNER_NAME
 from modelops.api.v1alpha1.analysis import Metric
+from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Reading
@@ -39,7 +41,9 @@ from modelops.domain.release.revision import (
     revision_of,
     selector_of,
 )
+from modelops.domain.release.steps import Path
 from modelops.domain.release.strategies import resolved
+from modelops.domain.release.templates import named_templates, with_templates
 from modelops.domain.release.watching import measured_as
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
@@ -71,7 +75,7 @@ class ModelReleaseReconciler:
 
     def observe(self, obj: dict[str, Any], ports: Ports) -> Observed:
         """Read everything; ask the metrics only when an interval has passed."""
-        spec = ModelReleaseSpec.model_validate(obj["spec"])
+        spec, unfit = _with_templates(obj, ports)
         status = ModelReleaseStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
         settings = ports.settings
@@ -94,13 +98,14 @@ class ModelReleaseReconciler:
             services=_children(ports, SERVICE, owner.namespace, owner.name),
             budgets=_children(ports, DISRUPTIONBUDGET, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
-            readings=self._readings(*measured_as(spec, status), owner, ports, now),
+            readings={} if unfit else self._readings(*measured_as(spec, status), owner, ports, now),
             command=command_of(obj, status),
             gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
             defaults=defaults,
             now=now,
             problems=problems,
             freeze=settings.freeze,
+            unfit=unfit,
         )
 
     def decide(self, observed: Observed) -> Plan:
@@ -134,6 +139,17 @@ class ModelReleaseReconciler:
         # One that has not begun never will; one that hangs ends with its own deadline, and nobody waits for it.
         future.cancel()
         return Reading("", error=f"the metrics did not answer within {self._deadline:g} s")
+
+
+def _with_templates(obj: Mapping[str, Any], ports: Ports) -> tuple[ModelReleaseSpec, tuple[tuple[Path, str], ...]]:
+    """Return the spec with the MetricTemplates that it names, and why it cannot use some."""
+    spec, namespace = ModelReleaseSpec.model_validate(obj["spec"]), obj["metadata"]["namespace"]
+    there = {
+        name: MetricTemplateSpec.model_validate(found["spec"])
+        for name in named_templates(spec)
+        if (found := ports.cluster.get(METRICTEMPLATE.resource, namespace, name)) is not None
+    }
+    return with_templates(spec, there, f"in namespace {namespace}")
 
 
 def _target(

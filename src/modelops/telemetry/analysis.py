@@ -46,7 +46,7 @@ class AnalysisSeries:
         bounds: _Series = {}
         for metric in found:
             name = metric["name"]
-            limits = bounds_of(wanted[name], fields(last, name).get("stable"))
+            limits = bounds_of(metric | wanted[name], fields(last, name).get("stable"))
             bounds |= {(name, side): value for side, value in limits.items()}
         self._bound.show(owner, bounds)
         verdicts: _Series = {}
@@ -71,7 +71,7 @@ def bounds_of(metric: Mapping[str, Any], stable: float | None) -> dict[str, floa
     """Return the tightest bounds of a metric's value, as far as they are numbers.
 
     Args:
-        metric: of the spec.
+        metric: of the spec; its thresholdRange may be the status', for a MetricTemplate's.
         stable: stable's value at the last look, if it was asked for.
     """
     fixed = fields(metric, "thresholdRange")

@@ -93,6 +93,35 @@ def test_people_get_a_line_for_every_tick_and_metric(tmp_path: Path) -> None:
     assert done.lines[-1] == "RolledBack at 10s: drift is 3 against ≤ 1.5 (stable 1)"
 
 
+TEMPLATED = """\
+    - {name: orders, template: {name: rate, args: {currency: chf}}}
+---
+apiVersion: modelops.dev/v1alpha1
+kind: MetricTemplate
+metadata: {name: rate}
+spec:
+  args: [{name: currency}]
+  prometheus: {query: 'orders{currency="{{ args.currency }}"}'}
+  thresholdRange: {min: 0.9}
+"""
+
+
+def test_template_of_the_same_file_is_played(tmp_path: Path) -> None:
+    """By its bound; one that is not there is told, as nothing could be played."""
+    replay = {"ticks": [{"t": 10, "metrics": {"success-rate": 0.99, "orders": 0.5}}]}
+
+    done = play(tmp_path, replay, release=RELEASE + TEMPLATED)
+    alone = play(tmp_path, replay, release=RELEASE + TEMPLATED.partition("---")[0])
+
+    assert done.lines[-1] == "RolledBack at 10s: orders is 0.5 against ≥ 0.9"
+    where = tmp_path / "release.yaml"
+    assert alone.code == 1
+    assert alone.err.splitlines()[0] == (
+        f"{where}:12: ModelRelease/price: spec.analysis.metrics[1].template.name: there is no MetricTemplate rate in "
+        f"{where}; add it, or correct the name"
+    )
+
+
 @pytest.mark.parametrize(
     ("replay", "said"),
     [

@@ -170,6 +170,45 @@ def test_what_follows_is_said_with_its_reason(
     assert planned(done.out) == expected
 
 
+TEMPLATE: dict[str, Any] = {"prometheus": {"query": "q"}, "thresholdRange": {"min": 0.9}}
+TEMPLATED = {**RELEASE, "analysis": {"metrics": [{"name": "orders", "template": {"name": "rate"}}]}}
+
+
+def test_template_is_found_in_the_plan_or_in_the_cluster(modelops: Run, chain: None, put: Put, tmp_path: Path) -> None:
+    """Nowhere: the release would stall. A changed one is told with the releases that name it."""
+    stalls = (
+        "Stalled: InvalidSpec: spec.analysis.metrics[0].template.name: there is no MetricTemplate rate in namespace"
+    )
+    release = manifest("ModelRelease", "price", TEMPLATED)
+
+    alone = modelops("plan", "-f", str(write(tmp_path / "alone", release)), "-o", "json")
+    both = write(tmp_path / "both", release, manifest("MetricTemplate", "rate", TEMPLATE))
+    together = modelops("plan", "-f", str(both), "-o", "json")
+
+    (line,) = planned(alone.out)["ModelRelease"]
+    assert line.startswith(stalls)
+    assert planned(together.out) == {
+        "MetricTemplate": [],
+        "ModelRelease": ["no new revision: only spec.analysis changed"],
+    }
+
+    put(kinds.MODELRELEASE, "price", TEMPLATED, serving("1"))
+    put(kinds.METRICTEMPLATE, "rate", {**TEMPLATE, "thresholdRange": {"min": 0.5}})
+    changed = modelops("plan", "-f", str(both / "metrictemplate-rate.yaml"), "-o", "json")
+    needy = manifest("MetricTemplate", "rate", {**TEMPLATE, "args": [{"name": "currency"}]})
+    breaks = modelops("plan", "-f", str(write(tmp_path / "needy", needy)), "-o", "json")
+
+    asks = "is asked so from the next look on by: price"
+    assert planned(changed.out) == {"MetricTemplate": [asks]}
+    assert planned(breaks.out) == {
+        "MetricTemplate": [asks],
+        "ModelRelease": [
+            "Stalled: InvalidSpec: spec.analysis.metrics[0].template.args: MetricTemplate rate needs currency, which "
+            "has no default; add it"
+        ],
+    }
+
+
 @pytest.mark.parametrize(
     ("release", "follows"),
     [

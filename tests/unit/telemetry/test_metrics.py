@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from modelops.api.kinds import DATASET, GITSOURCE, MODELRELEASE, TRAININGRUN, Kind
+from modelops.api.kinds import DATASET, GITSOURCE, METRICTEMPLATE, MODELRELEASE, TRAININGRUN, Kind
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.verdicts import Reading, judge_of
 from modelops.telemetry.analysis import bounds_of
@@ -182,6 +182,18 @@ def test_what_releases_are_made_of_is_told() -> None:
     assert on(metrics, "attempt_phase", kind="TrainingRun") == ["Failed"]
     assert on(metrics, "trainingrun_last_outcome") == ["Failed"]
     assert shown(metrics, "trainingrun_registered_version") == {"": 7}
+
+
+def test_bound_of_a_template_is_shown(world: World, metrics: OperatorMetrics) -> None:
+    """The release's spec does not say it; its status does."""
+    meta, query = {"name": "rate", "namespace": NAMESPACE}, {"prometheus": {"query": "q"}}
+    world.cluster.put(METRICTEMPLATE.resource, {"metadata": meta, "spec": {**query, "thresholdRange": {"max": 7}}})
+    world.release(analysis={"interval": "10s", "metrics": [{"name": "m", "template": {"name": "rate"}}]})
+    world.canary()
+
+    metrics.observed(MODELRELEASE, held(world))
+
+    assert shown(metrics, "analysis_bound", metric="m") == {"upper": 7}
 
 
 @pytest.mark.parametrize("kind", [GITSOURCE, DATASET, TRAININGRUN, MODELRELEASE], ids=lambda kind: kind.singular)

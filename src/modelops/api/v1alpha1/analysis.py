@@ -14,10 +14,21 @@ Verdict = Literal["Pass", "Fail", "NoData", "Error"]
 Policy = Literal["Hold", "Pause", "Fail"]
 Aggregate = Literal["avg", "max", "min", "sum"]
 Outcome = Literal["Running", "Successful", "Failed", "Inconclusive", "Error", "Skipped"]
+ArgumentValue = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_.:/|*+-]+$")]
+"""No quotes, backslashes, blanks, brackets or braces: it ends neither the string nor the selector that it stands in."""
 
 _TOLERATED = "(!has(self.failureLimit) || self.failureLimit < 0 ? 0 : self.failureLimit)"
 _IN_A_ROW = "(has(self.consecutiveSuccessLimit) ? self.consecutiveSuccessLimit : 0)"
 _UNBOUNDED = "!has(self.count) || self.count == 0"
+
+ONE_KIND_OF_BOUND = rule(
+    "!has(self.thresholdRange) || !(has(self.successCondition) || has(self.failureCondition))",
+    "thresholdRange excludes successCondition and failureCondition",
+)
+SAMPLES_ARE_COUNTED = rule(
+    "!has(self.prometheus) || has(self.prometheus.samplesQuery) || !has(self.minSamples)",
+    "minSamples of a prometheus metric needs samplesQuery",
+)
 
 
 class ThresholdRange(Model):
@@ -79,37 +90,42 @@ class CompareTo(Model):
     stable: StableComparison
 
 
+class TemplateUse(Model):
+    """A MetricTemplate in this namespace, and what it is asked with."""
+
+    name: Name
+    args: Annotated[dict[Annotated[str, Field(max_length=63)], ArgumentValue], Field(max_length=16)] = {}
+    """Values of its arguments, by name; text, so put numbers in quotes. No quotes, blanks or brackets in them."""
+
+
 class Metric(Model):
     """One question to Prometheus and what makes its answer good."""
 
     model_config = {
         "json_schema_extra": rules(
-            rule("has(self.builtin) != has(self.prometheus)", "set exactly one of builtin and prometheus"),
             rule(
-                "has(self.thresholdRange) || has(self.successCondition) || has(self.failureCondition) || "
-                "has(self.compareTo)",
+                "[has(self.builtin), has(self.prometheus), has(self.template)].filter(x, x).size() == 1",
+                "set exactly one of builtin, prometheus and template",
+            ),
+            rule(
+                "has(self.template) || has(self.thresholdRange) || has(self.successCondition) || "
+                "has(self.failureCondition) || has(self.compareTo)",
                 "a metric needs thresholdRange, successCondition, failureCondition or compareTo",
             ),
-            rule(
-                "!has(self.thresholdRange) || !(has(self.successCondition) || has(self.failureCondition))",
-                "thresholdRange excludes successCondition and failureCondition",
-            ),
+            ONE_KIND_OF_BOUND,
             rule(
                 "(has(self.builtin) && self.builtin == 'slow-share') == has(self.slo)",
                 "slo is for builtin slow-share, which needs it",
             ),
+            SAMPLES_ARE_COUNTED,
             rule(
-                "!has(self.prometheus) || has(self.prometheus.samplesQuery) || !has(self.minSamples)",
-                "minSamples of a prometheus metric needs samplesQuery",
-            ),
-            rule(
-                "!has(self.aggregate) || (has(self.prometheus) && has(self.prometheus.query))",
+                "!has(self.aggregate) || has(self.template) || (has(self.prometheus) && has(self.prometheus.query))",
                 "aggregate is for a prometheus metric with a query",
             ),
             rule(
                 "!has(self.compareTo) || !has(self.compareTo.stable.test) || "
                 "self.compareTo.stable.test != 'sequential' || has(self.builtin) || "
-                "has(self.prometheus.eventsQuery)",
+                "has(self.template) || has(self.prometheus.eventsQuery)",
                 "test sequential is for shares: a builtin, or prometheus with eventsQuery and samplesQuery",
             ),
             rule(
@@ -140,6 +156,8 @@ class Metric(Model):
     slo: Annotated[float, Field(gt=0, le=3600)] | None = None
     """For slow-share: a request that takes longer is slow. Seconds."""
     prometheus: PrometheusQuery | None = None
+    template: TemplateUse | None = None
+    """The query of a MetricTemplate, and its aggregate, bound and minSamples where this metric gives none."""
     aggregate: Aggregate | None = None
     """What makes one number of several series; without it several series are an Error."""
     threshold_range: ThresholdRange | None = None
@@ -212,6 +230,13 @@ class Measurement(StatusModel):
     message: Annotated[str, Field(max_length=512)] = ""
 
 
+class RangeStatus(StatusModel):
+    """A thresholdRange as a value was held against it."""
+
+    min: float | None = None
+    max: float | None = None
+
+
 class EvidenceStatus(StatusModel):
     """What the looks so far add up to; see docs/analysis.md."""
 
@@ -248,6 +273,8 @@ class MetricStatus(StatusModel):
     """As it was sent last; cut short where the status would grow too large."""
     bound: Annotated[str, Field(max_length=2300)] = ""
     """The condition in words, such as `≥ 0.99`."""
+    threshold_range: RangeStatus | None = None
+    """The same as numbers, where it is a thresholdRange: the metric's, or its MetricTemplate's."""
     outcome: Outcome | None = None
     """What it comes to so far. Skipped: the release ended before it was conclusive, which is no success."""
     passes: int = 0

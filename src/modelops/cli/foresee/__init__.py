@@ -42,6 +42,8 @@ def consequences(kind: str, namespace: str, name: str, fields: Sequence[Field], 
                 found += sources.source(before, after, fields)
             case "ComputePool":
                 found += sources.pool(name, fields, world)
+            case "MetricTemplate":
+                found += sources.template(namespace, name, fields, world)
             case _:
                 pass
     except ValidationError as error:

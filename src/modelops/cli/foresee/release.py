@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from modelops.api.manifest import dotted
+from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
 from modelops.cli.compare import Field
 from modelops.cli.control import control_lines
@@ -11,6 +13,7 @@ from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
 from modelops.domain.release.revision import ServingDefaults, revision_of
 from modelops.domain.release.steps import written_steps
+from modelops.domain.release.templates import named_templates, with_templates
 
 _NAMES: Final = {
     "canary": "canary",
@@ -27,6 +30,9 @@ def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: Worl
     """Yield what a ModelRelease does."""
     spec = ModelReleaseSpec.model_validate(after["spec"])
     if problem := _rival(after, spec, world):
+        yield problem
+        return
+    if problem := _unfit(after, spec, world):
         yield problem
         return
     run = _run_of(after, spec, world)
@@ -126,6 +132,18 @@ def _wanted(spec: ModelReleaseSpec, run: Obj | None) -> str | None:
     if spec.model.from_ is not None and run is not None:
         return (run.get("status") or {}).get("modelVersion")
     return None
+
+
+def _unfit(release: Obj, spec: ModelReleaseSpec, world: World) -> str:
+    """Return what keeps its metrics from being asked by the MetricTemplates that they name, or nothing."""
+    namespace = release["metadata"]["namespace"]
+    templates = {
+        name: MetricTemplateSpec.model_validate(found["spec"])
+        for name in named_templates(spec)
+        if (found := world.after.get(("MetricTemplate", namespace, name))) is not None
+    }
+    _, problems = with_templates(spec, templates, f"in namespace {namespace}")
+    return next((f"Stalled: InvalidSpec: {dotted(path)}: {words}" for path, words in problems), "")
 
 
 def _rival(release: Obj, spec: ModelReleaseSpec, world: World) -> str:

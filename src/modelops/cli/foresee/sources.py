@@ -1,10 +1,12 @@
-"""What a change of a GitSource or a ComputePool leads to. Pure."""
+"""What a change of a GitSource, a ComputePool or a MetricTemplate leads to. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.cli.compare import Field
 from modelops.cli.foresee.world import Obj, World, what
+from modelops.domain.release.templates import named_templates
 
 
 def source(before: Obj | None, after: Obj, fields: Sequence[Field]) -> Iterator[str]:
@@ -44,3 +46,20 @@ def pool(name: str, fields: Sequence[Field], world: World) -> Iterator[str]:
         yield f"nothing is trained again; attempts that start from now on use it: {', '.join(users)}"
     else:
         yield "no TrainingRun here uses it"
+
+
+def template(namespace: str, name: str, fields: Sequence[Field], world: World) -> Iterator[str]:
+    """Yield what a MetricTemplate does."""
+    if not fields:
+        return
+    users = sorted(
+        release
+        for (kind, where, release), obj in world.after.items()
+        if kind == "ModelRelease"
+        and where == namespace
+        and name in named_templates(ModelReleaseSpec.model_validate(obj["spec"]))
+    )
+    if users:
+        yield f"is asked so from the next look on by: {', '.join(users)}"
+    else:
+        yield "no ModelRelease here names it"

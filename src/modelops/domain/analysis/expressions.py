@@ -89,6 +89,4 @@ def _numbers_as_doubles(text: str) -> str:
 
 
 def _invalid(text: str, problem: str) -> Stalled:
-    return Stalled(
-        "InvalidSpec", f"spec.analysis.metrics: condition {text[:80]!r} {problem}; write it as: result[0] >= 0.95"
-    )
+    return Stalled("InvalidSpec", f"condition {text[:80]!r} {problem}; write it as: result[0] >= 0.95")

@@ -5,15 +5,16 @@ the first failure. Differences are taken per series instead; one that was born o
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import Metric
+from modelops.api.v1alpha1.analysis import Metric, PrometheusQuery
 from modelops.errors import Stalled
 
 _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_ARGUMENT: Final = re.compile(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}")
 _VALUE: Final = re.compile(r"^[A-Za-z0-9_.-]{1,253}$")
 _FIGURES: Final = frozenset({"envoy"})
 SHORTEST_WINDOW: Final = timedelta(seconds=1)
@@ -46,7 +47,33 @@ def fill(template: str, subject: Subject, window: timedelta) -> str:
     Raises:
         Stalled: a field is not known (InvalidSpec).
     """
-    fields: Mapping[str, str] = {
+    return _filled(template, _fields(subject, window))
+
+
+def with_arguments(query: str, values: Mapping[str, str]) -> str:
+    """Return a MetricTemplate's query with its arguments filled in; its other fields stay for `fill`."""
+    return _ARGUMENT.sub(lambda match: values.get(match[1], match[0]), query)
+
+
+def unfillable(asked: PrometheusQuery, arguments: Iterable[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield every query that `fill` would refuse, as (field, what is wrong).
+
+    Args:
+        asked: the queries.
+        arguments: of the MetricTemplate that they stand in.
+    """
+    fields = _fields(Subject("namespace", "release", "revision"), SHORTEST_WINDOW)
+    known = {**fields, **{f"args.{name}": "value" for name in arguments}}
+    queries = {"query": asked.query, "eventsQuery": asked.events_query, "samplesQuery": asked.samples_query}
+    for name, query in queries.items():
+        try:
+            _filled(query or "", known)
+        except Stalled as error:
+            yield name, error.message
+
+
+def _fields(subject: Subject, window: timedelta) -> Mapping[str, str]:
+    return {
         ".revision": subject.revision,
         ".release": subject.release,
         ".namespace": subject.namespace,
@@ -54,11 +81,13 @@ def fill(template: str, subject: Subject, window: timedelta) -> str:
         ".window": window_text(window),
     }
 
+
+def _filled(template: str, fields: Mapping[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         found = fields.get(match[1])
         if found is None or not _VALUE.match(found):
             known = ", ".join(f"{{{{ {name} }}}}" for name in fields)
-            raise Stalled("InvalidSpec", f"spec.analysis.metrics: the query has {match[0]!r}; known fields are {known}")
+            raise Stalled("InvalidSpec", f"the query has {match[0]!r}; known fields are {known}")
         return found
 
     return _FIELD.sub(value, template)

@@ -4,13 +4,15 @@ Called by release.measure. It must never make a Pass of an answer that is missin
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from modelops.api.v1alpha1.analysis import Metric, StableComparison, Verdict
+from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.domain.analysis.expressions import ExpressionError, compile_expression
+from modelops.errors import Stalled
 
 _DEFAULT_MIN_SAMPLES: Final = 20
 _AGGREGATES: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
@@ -124,11 +126,25 @@ def judge_of(metric: Metric) -> Judge:
         Stalled: a condition does not compile (InvalidSpec).
     """
     success, failure = metric.success_condition, metric.failure_condition
-    return Judge(
-        metric,
-        None if success is None else compile_expression(success),
-        None if failure is None else compile_expression(failure),
-    )
+    try:
+        return Judge(
+            metric,
+            None if success is None else compile_expression(success),
+            None if failure is None else compile_expression(failure),
+        )
+    except Stalled as error:
+        raise Stalled(error.reason, f"spec.analysis.metrics[{metric.name}]: {error.message}") from error
+
+
+def unsound_conditions(judged: Metric | MetricTemplateSpec) -> Iterator[tuple[str, str]]:
+    """Yield every condition that does not compile, as (field, what is wrong and what to do)."""
+    conditions = {"successCondition": judged.success_condition, "failureCondition": judged.failure_condition}
+    for field, text in conditions.items():
+        try:
+            if text is not None:
+                compile_expression(text)
+        except Stalled as error:
+            yield field, error.message
 
 
 def is_sequential(metric: Metric) -> bool:
@@ -158,7 +174,7 @@ def bound(metric: Metric) -> str:
     return " and ".join(parts) + (", by all looks together" if is_sequential(metric) else "")
 
 
-def has_bounds(metric: Metric) -> bool:
+def has_bounds(metric: Metric | MetricTemplateSpec) -> bool:
     """Return whether a value is held against bounds of its own, whatever stable's is."""
     return bool(metric.threshold_range or metric.success_condition or metric.failure_condition)
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from modelops.api.kinds import CONFIGMAP, DATASET, KINDS, MODELRELEASE, TRAININGRUN, Resource
+from modelops.api.kinds import CONFIGMAP, DATASET, KINDS, METRICTEMPLATE, MODELRELEASE, TRAININGRUN, Resource
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.manifest import Manifest, Problem
@@ -21,11 +21,17 @@ from modelops.domain import attempts
 
 ALLOWED: Final[Mapping[tuple[str, str], Resource]] = {
     (resource.api_version, resource.kind): resource
-    for resource in (DATASET.resource, TRAININGRUN.resource, MODELRELEASE.resource, CONFIGMAP)
+    for resource in (
+        DATASET.resource,
+        TRAININGRUN.resource,
+        METRICTEMPLATE.resource,
+        MODELRELEASE.resource,
+        CONFIGMAP,
+    )
 }
 """What a repository may bring. Not ComputePool (the platform team's), not GitSource (it would widen its own reach)."""
 _TOP: Final = ("apiVersion", "kind", "metadata", "spec", "status")
-_ORDER: Final = ("ConfigMap", "Dataset", "TrainingRun", "ModelRelease")
+_ORDER: Final = ("ConfigMap", "Dataset", "TrainingRun", "MetricTemplate", "ModelRelease")
 
 
 @dataclass(frozen=True)

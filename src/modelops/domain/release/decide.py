@@ -48,7 +48,7 @@ def decide_release(seen: Observed) -> Plan:
             "give this one another spec.model.promotedAlias"
         )
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
-    for path, problem in unsound(seen.spec):
+    for path, problem in (*seen.unfit, *unsound(seen.spec)):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
     seen = replace(seen, spec=resolved(seen.spec))
     right, back = set_right(seen.status, seen.now)

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, Measurement, Metric, MetricStatus, Outcome
+from modelops.api.v1alpha1.analysis import (
+    Analysis,
+    ComparisonStatus,
+    Measurement,
+    Metric,
+    MetricStatus,
+    Outcome,
+    RangeStatus,
+)
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain.analysis.sequential import alarm_level, compared, counted, mismatch, split_checked_by
 from modelops.domain.analysis.verdicts import Judgement, Reading, bound, is_sequential, judge_of
@@ -161,7 +169,9 @@ def _measured(
     if reading is not None:
         judged, comparison = looked(found, spec, reading, weight, analysis)
         found = _counted(found, judged, reading, now).model_copy(update={"comparison": comparison})
-    return found.model_copy(update={"bound": bound(spec), "outcome": outcome_of(found, spec)})
+    limits = spec.threshold_range and RangeStatus(min=spec.threshold_range.min, max=spec.threshold_range.max)
+    judged_by = {"bound": bound(spec), "threshold_range": limits}
+    return found.model_copy(update={**judged_by, "outcome": outcome_of(found, spec)})
 
 
 def _counted(found: MetricStatus, judged: Judgement, reading: Reading, now: datetime) -> MetricStatus:

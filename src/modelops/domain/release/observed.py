@@ -11,6 +11,7 @@ from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.pods import Obstacle, obstacle
 from modelops.domain.release.revision import ServingDefaults, child_name
+from modelops.domain.release.steps import Path
 from modelops.workflows.render import Owner
 
 Obj = Mapping[str, Any]
@@ -22,6 +23,7 @@ class Observed:
 
     owner: Owner
     spec: ModelReleaseSpec
+    """Metrics that name a MetricTemplate that they can use ask for themselves here."""
     status: ModelReleaseStatus
     target: RevisionStatus | None
     """The revision that the spec asks for now; None while there is none."""
@@ -50,6 +52,8 @@ class Observed:
     """What could not be read; nothing that a rollback needs."""
     freeze: Freeze | None = None
     """The operator's, for all releases."""
+    unfit: tuple[tuple[Path, str], ...] = ()
+    """Why metrics cannot use the MetricTemplates that they name, as (field, what is wrong and what to do)."""
 
     def name_of(self, revision: str) -> str:
         """Return the name of a revision's objects."""

@@ -1,18 +1,16 @@
 """What is wrong with a spec that no schema can say. Pure; called by decide and by `modelops validate`."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from modelops.api.v1alpha1.analysis import Analysis
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
-from modelops.domain.analysis.queries import Subject, fill
+from modelops.domain.analysis.queries import unfillable
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.route_soundness import unsound_routes
 from modelops.domain.release.routing import Routing, after
 from modelops.domain.release.steps import Path, effective_steps, path_of, weight_after
 from modelops.domain.release.windows import zone_problem
-from modelops.errors import Stalled
 
 
 def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
@@ -30,21 +28,9 @@ def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
 
 
 def _queries(analysis: Analysis) -> Iterator[tuple[Path, str]]:
-    anybody = Subject("namespace", "release", "revision")
     for index, metric in enumerate(analysis.metrics):
-        if metric.prometheus is None:
-            continue
-        asked = metric.prometheus
-        for name, query in (
-            ("query", asked.query),
-            ("eventsQuery", asked.events_query),
-            ("samplesQuery", asked.samples_query),
-        ):
-            try:
-                fill(query or "", anybody, timedelta(minutes=1))
-            except Stalled as error:
-                words = error.message.removeprefix("spec.analysis.metrics: ")
-                yield ("spec", "analysis", "metrics", index, "prometheus", name), words
+        for name, words in unfillable(metric.prometheus) if metric.prometheus is not None else ():
+            yield ("spec", "analysis", "metrics", index, "prometheus", name), words
 
 
 def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
