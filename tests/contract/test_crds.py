@@ -1,5 +1,6 @@
 """The definitions that we ship are ones that a kube-apiserver takes whole."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,66 @@ CRDS = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-@pytest.mark.real_apiserver
-def test_every_definition_of_ours_is_structural_and_served(kube_server: KubeApiServer) -> None:
-    """Created under strict field validation, established, without a complaint about its schema."""
-    admin = Api(kube_server.url, kube_server.token, "default", real=True)
-    assert len(CRDS) == 6
+_OURS = "/apis/modelops.dev/v1alpha1"
+
+
+@pytest.fixture(scope="module")
+def admin(kube_server: KubeApiServer) -> Iterator[Api]:
+    """Return a client of a kube-apiserver that serves our kinds, created under strict field validation."""
+    client = Api(kube_server.url, kube_server.token, "default", real=True)
+    definitions = [yaml.safe_load(path.read_text()) for path in CRDS]
     try:
-        for path in CRDS:
-            definition = yaml.safe_load(path.read_text())
-            answer = admin.call("POST", f"{_PATH}?fieldValidation=Strict", definition)
-            assert answer.code == 201, (path.name, answer.body)
-        for path in CRDS:
-            definition = yaml.safe_load(path.read_text())
-            name, plural = definition["metadata"]["name"], definition["spec"]["names"]["plural"]
-            eventually(lambda plural=plural: admin.call("GET", f"/apis/modelops.dev/v1alpha1/{plural}").code == 200)
-            conditions = admin.call("GET", f"{_PATH}/{name}").body["status"]["conditions"]
-            told = {condition["type"]: condition["status"] for condition in conditions}
-            assert told == {"NamesAccepted": "True", "Established": "True"}, name
+        for definition in definitions:
+            answer = client.call("POST", f"{_PATH}?fieldValidation=Strict", definition)
+            assert answer.code == 201, (definition["metadata"]["name"], answer.body)
+        for definition in definitions:
+            plural = definition["spec"]["names"]["plural"]
+            eventually(lambda plural=plural: client.call("GET", f"{_OURS}/{plural}").code == 200)
+        yield client
     finally:
-        for path in CRDS:
-            admin.call("DELETE", f"{_PATH}/{yaml.safe_load(path.read_text())['metadata']['name']}")
+        for definition in definitions:
+            client.call("DELETE", f"{_PATH}/{definition['metadata']['name']}")
+
+
+@pytest.mark.real_apiserver
+def test_every_definition_of_ours_is_structural_and_served(admin: Api) -> None:
+    """Established, without a complaint about its schema."""
+    assert len(CRDS) == 6
+    for path in CRDS:
+        name = yaml.safe_load(path.read_text())["metadata"]["name"]
+        conditions = admin.call("GET", f"{_PATH}/{name}").body["status"]["conditions"]
+        told = {condition["type"]: condition["status"] for condition in conditions}
+        assert told == {"NamesAccepted": "True", "Established": "True"}, name
+
+
+@pytest.mark.real_apiserver
+@pytest.mark.parametrize(
+    ("value", "taken"),
+    [
+        ("chf", True),
+        ("5m", True),
+        ("/v1/.*|/v2", True),
+        ('a"} or up{b="', False),
+        ("a\n", False),
+        ("{{ .window }}", False),
+    ],
+)
+def test_value_that_could_end_a_string_of_promql_is_refused(admin: Api, value: str, taken: bool) -> None:
+    """Both where a template says it and where a release does, by the pattern in the definition."""
+    arguments = [{"name": "a", "default": value}]
+    metric = {"name": "m", "template": {"name": "t", "args": {"a": value}}}
+    specs = {
+        "metrictemplates": {"args": arguments, "prometheus": {"query": "q"}},
+        "modelreleases": {
+            "model": {"name": "price", "version": "1"},
+            "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
+            "analysis": {"metrics": [metric]},
+        },
+    }
+    for plural, spec in specs.items():
+        kind = {"metrictemplates": "MetricTemplate", "modelreleases": "ModelRelease"}[plural]
+        obj = {"apiVersion": "modelops.dev/v1alpha1", "kind": kind, "metadata": {"generateName": "x-"}, "spec": spec}
+        answer = admin.call("POST", f"{_OURS}/namespaces/default/{plural}?fieldValidation=Strict", obj)
+        assert answer.code == (201 if taken else 422), answer.body
+        if taken and plural == "modelreleases":
+            assert answer.body["spec"]["analysis"]["metrics"][0]["template"] == metric["template"]
