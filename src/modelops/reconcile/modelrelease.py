@@ -98,7 +98,7 @@ class ModelReleaseReconciler:
             services=_children(ports, SERVICE, owner.namespace, owner.name),
             budgets=_children(ports, DISRUPTIONBUDGET, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
-            readings={} if unfit else self._readings(*measured_as(spec, status), owner, ports, now),
+            readings=self._readings(*measured_as(spec, status), owner, ports, now),
             command=command_of(obj, status),
             gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
             defaults=defaults,

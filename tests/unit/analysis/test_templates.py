@@ -19,7 +19,7 @@ from modelops.domain.analysis.verdicts import bound, min_samples
 from modelops.reconcile.dependents import Wake, dependents_of
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.metrictemplate import MetricTemplateReconciler
-from tests.unit.release.world import NAME, NAMESPACE, World
+from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
 
 QUERY = 'orders{currency="{{ args.currency }}",revision="{{ .revision }}"}[{{ args.window }}]'
 RATE: dict[str, Any] = {
@@ -291,6 +291,63 @@ def test_unknown_template_stalls_the_release_until_it_is_there() -> None:
 
     assert "Stalled" not in found.conditions
     assert found.status["phase"] == "Promoted"
+
+
+def test_template_that_goes_away_stops_a_canary_and_keeps_it_judged() -> None:
+    """No weight rises, a Pass from before counts no more, and what can be asked still rolls back."""
+    found = World()
+    put(found, RATE)
+    found.release(analysis={"interval": "10s", "warmUp": "5s", "metrics": [SUCCESS, {"name": "m", **USED}]})
+    found.first()
+    revision = found.canary()
+    found.metrics.answers |= {asked(found): 0.95, 'seen{currency="chf"}': 200}
+    found.settle(16)
+    assert [one["passes"] for one in found.status["analysis"]] == [1, 1]
+
+    found.cluster.delete(METRICTEMPLATE.resource, NAMESPACE, "order-rate")
+    found.settle(300)
+
+    assert found.reason("Stalled") == found.reason("Ready")
+    assert "there is no MetricTemplate order-rate" in found.reason("Stalled")
+    assert found.route()[revision] == 20
+    assert [one["passes"] for one in found.status["analysis"]] == [31, 1]
+
+    found.answer(value=0.2)
+    found.settle(10)
+
+    assert found.route().get(revision, 0) == 0
+    assert found.status["history"][-1]["outcome"] == "RolledBack"
+
+
+def test_template_that_comes_back_lets_the_canary_go_on() -> None:
+    """From where it stood."""
+    found = world()
+    found.train("2")
+    found.settle()
+    found.metrics.answers = {asked(found): 0.95, 'seen{currency="chf"}': 200}
+    found.cluster.delete(METRICTEMPLATE.resource, NAMESPACE, "order-rate")
+    found.settle(60)
+    assert found.status["weight"] == 20
+
+    put(found, RATE)
+    found.settle(300)
+
+    assert (found.status["phase"], found.status["stable"]["version"]) == ("Promoted", "2")
+
+
+@pytest.mark.parametrize(("verb", "serves"), [("abort", "1"), ("promote", "2")])
+def test_human_may_end_what_a_template_stopped(verb: str, serves: str) -> None:
+    """Their word needs no metric."""
+    found = world()
+    found.train("2")
+    found.settle()
+    found.cluster.delete(METRICTEMPLATE.resource, NAMESPACE, "order-rate")
+    found.settle(10)
+
+    found.command(verb, full=True) if verb == "promote" else found.command(verb)
+    found.settle(60)
+
+    assert (found.status["stable"]["version"], found.status.get("canary")) == (serves, None)
 
 
 def test_release_is_woken_by_its_templates_only() -> None:

@@ -203,8 +203,10 @@ def test_template_is_found_in_the_plan_or_in_the_cluster(modelops: Run, chain: N
     assert planned(breaks.out) == {
         "MetricTemplate": [asks],
         "ModelRelease": [
-            "Stalled: InvalidSpec: spec.analysis.metrics[0].template.args: MetricTemplate rate needs currency, which "
-            "has no default; add it"
+            (
+                "Stalled: InvalidSpec: spec.analysis.metrics[0].template.args: MetricTemplate rate needs currency, "
+                "which has no default; add it"
+            )
         ],
     }
 

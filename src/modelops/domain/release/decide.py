@@ -5,6 +5,7 @@ target ──► new revision? ──► canary: ready ─► setWeight ─► c
                                  └──────────► weight 0 in the same tick ◄────────────────┘ ─► RolledBack | Aborted
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -14,7 +15,7 @@ from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
-from modelops.domain.plan import Action, DeleteObject, Plan, SetAlias
+from modelops.domain.plan import Action, ConditionSpec, DeleteObject, Plan, SetAlias
 from modelops.domain.release import in_force, objects, settle
 from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
@@ -30,6 +31,7 @@ from modelops.domain.release.scale import canary_replicas, is_staffed, noted
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
 from modelops.domain.release.stepping import move, without_skipped
+from modelops.domain.release.steps import Path
 from modelops.domain.release.strategies import resolved
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
@@ -48,7 +50,7 @@ def decide_release(seen: Observed) -> Plan:
             "give this one another spec.model.promotedAlias"
         )
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
-    for path, problem in (*seen.unfit, *unsound(seen.spec)):
+    for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
     seen = replace(seen, spec=resolved(seen.spec))
     right, back = set_right(seen.status, seen.now)
@@ -67,12 +69,28 @@ def decide_release(seen: Observed) -> Plan:
     status, conditions = summarise(seen, foreseen(seen, turn.status))
     return Plan(
         status,
-        conditions,
+        _stalled_by(seen.unfit, conditions),
         turn.actions,
         turn.events,
         requeue_after=_when(seen, turn.status),
         status_first=turn.decisive,
     )
+
+
+def _stalled_by(unfit: Sequence[tuple[Path, str]], conditions: tuple[ConditionSpec, ...]) -> tuple[ConditionSpec, ...]:
+    """Return the conditions of a release whose metrics cannot all be asked: a human must act, whatever serves.
+
+    Nothing begins and no weight rises then; what can be asked may still take back what has begun.
+    """
+    if not unfit:
+        return conditions
+    kept = (one for one in conditions if one.type not in ("Ready", "Reconciling"))
+    return *statuses.stalled("InvalidSpec", _first(unfit)), *kept
+
+
+def _first(unfit: Sequence[tuple[Path, str]]) -> str:
+    path, problem = unfit[0]
+    return f"{dotted(path)}: {problem}"
 
 
 def _drive(seen: Observed, turn: Turn) -> Turn:
@@ -94,6 +112,8 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
         turn = turn.with_status(paused_reason=hold[:128]).saying(pause_reason(hold), hold, warning=True)
     if turn.status.paused_reason is not None:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
+    if seen.unfit and not (turn.status.by_hand or turn.status.undo_to):
+        return turn.with_status(waiting_for=f"a MetricTemplate that fits: {_first(seen.unfit)}", eta=None)
     moved = move(seen, turn, waiting)
     if moved.failed:
         return _end(seen, moved.turn, "RolledBack", moved.failed)

@@ -45,7 +45,10 @@ def due(status: ModelReleaseStatus, analysis: Analysis, now: datetime) -> tuple[
 
 
 def look_at(status: ModelReleaseStatus, analysis: Analysis, metric: Metric) -> datetime | None:
-    """Return when a metric is asked next; None while no weight is in force, or once its looks at this one are over."""
+    """Return when a metric is asked next.
+
+    None while no weight is in force, once its looks at this one are over, and while its MetricTemplate does not fit.
+    """
     return _looks(status, analysis).get(metric.name)
 
 
@@ -69,7 +72,7 @@ def _looks(status: ModelReleaseStatus, analysis: Analysis) -> dict[str, datetime
 def _look(
     metric: Metric, found: MetricStatus | None, start: datetime, begun: datetime, interval: timedelta
 ) -> datetime | None:
-    if found is not None and is_complete(found, metric):
+    if metric.template is not None or (found is not None and is_complete(found, metric)):
         return None
     look = start + interval
     if found is not None and found.measured_at is not None and found.measured_at >= start:

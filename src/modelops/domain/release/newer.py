@@ -38,6 +38,9 @@ def choose(seen: Observed, turn: Turn) -> Turn:
 
 
 def _begin(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:
+    if seen.unfit:
+        # It is Stalled: what cannot be judged does not begin.
+        return turn
     status, what = turn.status, f"version {target.version} waits for "
     window = status.rollback_window
     if window is not None and seen.spec.on_new_version != "Supersede":

@@ -19,7 +19,7 @@ def with_templates(
 ) -> tuple[ModelReleaseSpec, tuple[tuple[Path, str], ...]]:
     """Return the spec whose metrics ask for themselves; and why some cannot, as (field, what is wrong and what to do).
 
-    Those that cannot are left as they are: nobody may ask them.
+    Those that cannot are left as they are, with the template that nobody could ask them by.
 
     Args:
         spec: of the release.
