@@ -58,7 +58,7 @@ def test_every_definition_of_ours_is_structural_and_served(admin: Api) -> None:
     ],
 )
 def test_value_that_could_end_a_string_of_promql_is_refused(admin: Api, value: str, taken: bool) -> None:
-    """Both where a template says it and where a release does, by the pattern in the definition."""
+    """An argument of a MetricTemplate, in a template and in a release, by the pattern in the definition."""
     arguments = [{"name": "a", "default": value}]
     metric = {"name": "m", "template": {"name": "t", "args": {"a": value}}}
     specs = {

@@ -4,11 +4,13 @@ Whatever goes wrong is a reading too: an Error, never a number.
 """
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.queries import SHORTEST_WINDOW, EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.server_figures import ServerFigures
 from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_sequential, min_samples
 from modelops.errors import ModelopsError
 from modelops.reconcile.bundle import Ports
@@ -63,12 +65,11 @@ def _read(
             query, count = _counters(metric, subject, ports, interval, now)
             events, samples = _count(ports, query, now), _count(ports, count, now)
             return Reading(query, (events / samples,) if samples else (), samples)
-        figures = figures_of(ports.settings.gateway_figures, subject)
-        count_of = figures.slow_samples if metric.builtin == "slow-share" else figures.samples
-        window, samples = interval, _number(ports, count_of(interval), now)
+        asked = _builtin(metric, subject, ports, now)
+        window, samples = interval, _number(ports, asked.samples(interval), now)
         if samples < min_samples(metric) and step > interval:
-            window, samples = step, _number(ports, count_of(step), now)
-        query = _builtin(metric, figures, window, ports, now)
+            window, samples = step, _number(ports, asked.samples(step), now)
+        query = asked.value(window)
         return Reading(query, _values(ports, query, now), samples)
     except ModelopsError as error:
         return Reading(query, error=error.message)
@@ -108,20 +109,39 @@ def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta,
     own = metric.prometheus
     if own is not None:
         return fill(own.events_query or "", subject, window), fill(own.samples_query or "", subject, window)
-    figures = figures_of(ports.settings.gateway_figures, subject)
-    if metric.builtin == "success-rate":
-        return figures.failures(window), figures.samples(window)
-    if metric.builtin == "client-error-share":
-        return figures.client_errors(window), figures.samples(window)
-    return figures.slow(window, _bucket(metric, figures, ports, now)), figures.slow_samples(window)
+    asked = _builtin(metric, subject, ports, now)
+    return asked.events(window), asked.samples(window)
 
 
-def _builtin(metric: Metric, figures: EnvoyFigures, window: timedelta, ports: Ports, now: datetime) -> str:
-    if metric.builtin == "success-rate":
-        return figures.success_rate(window)
-    if metric.builtin == "client-error-share":
-        return figures.client_error_share(window)
-    return figures.slow_share(window, _bucket(metric, figures, ports, now))
+@dataclass(frozen=True, slots=True)
+class _Builtin:
+    """The queries of a built-in, by window."""
+
+    value: Callable[[timedelta], str]
+    events: Callable[[timedelta], str]
+    samples: Callable[[timedelta], str]
+
+
+def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _Builtin:
+    match metric.builtin:
+        case "nonfinite-share" | "missing-input-share" | "unknown-category-share" | "saturation":
+            server = ServerFigures(subject, metric.builtin)
+            return _Builtin(server.value, server.events, server.samples)
+        case "success-rate":
+            figures = figures_of(ports.settings.gateway_figures, subject)
+            return _Builtin(figures.success_rate, figures.failures, figures.samples)
+        case "client-error-share":
+            figures = figures_of(ports.settings.gateway_figures, subject)
+            return _Builtin(figures.client_error_share, figures.client_errors, figures.samples)
+        case "slow-share":
+            figures = figures_of(ports.settings.gateway_figures, subject)
+            return _Builtin(
+                lambda window: figures.slow_share(window, _bucket(metric, figures, ports, now)),
+                lambda window: figures.slow(window, _bucket(metric, figures, ports, now)),
+                figures.slow_samples,
+            )
+        case None:
+            raise ValueError("the metric asks nothing")
 
 
 def _bucket(metric: Metric, figures: EnvoyFigures, ports: Ports, now: datetime) -> str | None:

@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 
 from modelops.server.batching import Batcher, ModelFailedError
+from modelops.server.inputs import figures_of
 from modelops.server.metrics import ServerMetrics
 from modelops.server.predictor import Outputs, Predictor, RefusedInputError
 from modelops.server.protocol import (
@@ -143,6 +144,7 @@ class ModelServer:
         return _ok(render_invocations(outputs))
 
     async def _answer(self, parsed: Request) -> Outputs:
+        self._metrics.asked(figures_of(self._predictor.inputs, parsed))
         outputs = await self._batcher.predict(parsed)
         if not outputs.finite():
             self._metrics.nonfinite.inc()

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from modelops.server.inputs import InputFigures
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
@@ -31,10 +33,15 @@ class ServerMetrics:
             "modelops_server_batch_rows", "Rows of one call of the model.", names,
             buckets=_ROWS, registry=self._registry,
         ).labels(**bound)  # fmt: skip
-        self.nonfinite = Counter(
-            "modelops_server_nonfinite_outputs", "Requests whose answer was not a finite number.", names,
-            registry=self._registry,
-        ).labels(**bound)  # fmt: skip
+
+        def counter(name: str, what: str) -> Counter:
+            return Counter(f"modelops_server_{name}", what, names, registry=self._registry).labels(**bound)
+
+        self._inputs = counter("inputs", "Values of rows that were asked about, one for each column of the model.")
+        self._missing = counter("missing_inputs", "Values that were null or left out.")
+        self._categories = counter("categories", "Values of columns whose categories the model knows.")
+        self._unknown = counter("unknown_categories", "Categories that the model was not trained on.")
+        self.nonfinite = counter("nonfinite_outputs", "Requests whose answer was not a finite number.")
         self.in_flight = Gauge(
             "modelops_server_in_flight_requests", "Requests being answered.", names, registry=self._registry
         ).labels(**bound)
@@ -55,6 +62,13 @@ class ServerMetrics:
         """Count one call of the model."""
         self.batch_rows.observe(rows)
         self.model_seconds.observe(seconds)
+
+    def asked(self, inputs: InputFigures) -> None:
+        """Count the values of one request."""
+        self._inputs.inc(inputs.values)
+        self._missing.inc(inputs.missing)
+        self._categories.inc(inputs.categories)
+        self._unknown.inc(inputs.unknown)
 
     def render(self) -> bytes:
         """Return the text exposition."""

@@ -22,6 +22,8 @@ class Column:
     datatype: Datatype
     required: bool = True
     """A required column that a request lacks is the client's error."""
+    known: frozenset[str] | None = None
+    """Of a column of categories: those that the model was trained on. None: any value is as good as another."""
 
 
 @dataclass(frozen=True, slots=True)

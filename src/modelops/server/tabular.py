@@ -13,8 +13,8 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from modelops.model.digest import artifact_digest
+from modelops.model.tabular import Categorical, InputError, TabularModel
 from modelops.model.tabular import Column as ModelColumn
-from modelops.model.tabular import InputError, TabularModel
 from modelops.server.loading import ModelUnavailableError
 from modelops.server.predictor import Column, Datatype, Outputs, RefusedInputError
 
@@ -35,7 +35,8 @@ class TabularPredictor:
         self._model = model
         self._example = example
         self._columns = tuple(
-            Column(column.name, _datatype(column), required=not column.nullable) for column in model.columns
+            Column(column.name, _datatype(column), required=not column.nullable, known=_known(column))
+            for column in model.columns
         )
 
     @classmethod
@@ -99,6 +100,10 @@ class TabularPredictor:
 
 def _datatype(column: ModelColumn) -> Datatype:
     return _DATATYPES[column.type]
+
+
+def _known(column: ModelColumn) -> frozenset[str] | None:
+    return frozenset(column.values) if isinstance(column, Categorical) and _datatype(column) == "BYTES" else None
 
 
 def _example(directory: Path, model: TabularModel) -> dict[str, list[Any]]:

@@ -67,6 +67,7 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         ),
         pytest.param({**SEQUENTIAL, "prometheus": {"samplesQuery": "s"}}, "one of query and eventsQuery", id="neither"),
         pytest.param({**SEQUENTIAL, "prometheus": {"eventsQuery": "e"}}, "needs samplesQuery", id="events of what"),
+        pytest.param({"builtin": "saturation", **SEQUENTIAL}, "saturation is a share of time", id="evidence of time"),
         pytest.param({**COUNTED, **SEQUENTIAL, "aggregate": "sum"}, "with a query", id="aggregate of counts"),
         pytest.param(
             {**COUNTED, "compareTo": {"stable": {"maxRelativeIncrease": 0, "test": "t"}}}, "test", id="unknown test"
@@ -93,6 +94,8 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
         pytest.param({**QUERY, "thresholdRange": {"min": 1, "max": 1}}, id="exactly one value"),
         pytest.param(COMPARED, id="compared only"),
         pytest.param({"builtin": "success-rate", **SEQUENTIAL}, id="evidence of a builtin"),
+        pytest.param({"builtin": "unknown-category-share", **SEQUENTIAL}, id="evidence of a builtin of the servers"),
+        pytest.param({"builtin": "saturation", "thresholdRange": {"max": 0.8}}, id="saturation"),
         pytest.param({**COUNTED, **SEQUENTIAL, "minSamples": 500}, id="evidence of own counts"),
         pytest.param({**COUNTED, "thresholdRange": {"max": 0.1}}, id="own counts and a bound"),
         pytest.param({**RANGE, "dryRun": True, "initialDelay": "5m", "errorPolicy": "Fail"}, id="everything else"),
@@ -101,6 +104,17 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
 def test_what_makes_sense_is_accepted(tmp_path: Path, metric: dict[str, Any]) -> None:
     """No rule is stricter than its reason."""
     assert refused(tmp_path, metric) == ""
+
+
+def test_figures_of_our_server_are_refused_where_another_serves() -> None:
+    """Nobody would ever answer."""
+    world = World()
+    metrics = [{"name": "m", "builtin": "saturation", "thresholdRange": {"max": 0.8}}]
+    world.release(serving={"runtime": "mlserver"}, analysis={"metrics": metrics})
+    world.train("1")
+    world.settle()
+    words = "only runtime modelops has these figures, and serving.runtime is mlserver; write a query"
+    assert world.reason("Stalled") == f"InvalidSpec: spec.analysis.metrics[0].builtin: {words}"
 
 
 @pytest.mark.parametrize(("budget", "accepted"), [(0, False), (1e-6, True), (0.2, True), (0.5, False)])

@@ -264,12 +264,17 @@ def test_budget_is_divided_over_what_decides() -> None:
     own = {**ERRORS, "builtin": None, "prometheus": {"eventsQuery": "e", "samplesQuery": "s"}}
     own.pop("builtin")
     plain = {"builtin": "success-rate", "thresholdRange": {"min": 0.9}}
-    dry = {**ERRORS, "dryRun": True}
+    dry, cells = {**ERRORS, "dryRun": True}, {**ERRORS, "builtin": "missing-input-share"}
     assert alarm_level(analysis(ERRORS)) == pytest.approx(0.005)
     assert alarm_level(analysis(ERRORS, plain, dry, falseAlarmBudget=0.1)) == pytest.approx(0.05)
     assert alarm_level(analysis(own, ERRORS, ERRORS)) == pytest.approx(0.0025)
     assert alarm_level(analysis(own)) == pytest.approx(0.01)
-    assert [split_checked_by(analysis(*one)) for one in ((own,), (own, ERRORS, ERRORS), (dry,))] == [None, "m1", None]
+    assert [split_checked_by(analysis(*one)) for one in ((own,), (own, ERRORS), (cells, ERRORS), (dry,))] == [
+        None,
+        "m1",
+        "m1",
+        None,
+    ]
 
 
 def test_fixed_bounds_beside_it_act_on_one_look() -> None:

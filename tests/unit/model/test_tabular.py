@@ -12,6 +12,7 @@ import torch
 
 from modelops.api.v1alpha1 import dataset, trainingrun
 from modelops.model import artifact, digest, fit, tabular, training
+from modelops.server.tabular import TabularPredictor
 from tests.support import tables
 
 SPEC = dataset.DatasetSpec.model_validate(tables.houses_spec())
@@ -61,6 +62,20 @@ def test_row_that_does_not_fit_names_the_column(row, named):
     """The message says which column and what it needs."""
     with pytest.raises(tabular.InputError, match=named):
         prepared().features(row)
+
+
+def test_server_knows_the_categories_that_the_model_was_trained_on():
+    """So that it can count those that it was not; numbers have none."""
+    preparation = prepared()
+    tensors = {
+        "layer0.weight": np.zeros((1, preparation.width), np.float32),
+        "layer0.bias": np.zeros(1, np.float32),
+    }
+
+    inputs = TabularPredictor(tabular.TabularModel(preparation, tensors), {}).inputs
+
+    known = {column.name: column.known for column in inputs}
+    assert known == {"area": None, "rooms": None, "kind": frozenset({"flat", "house"})}
 
 
 @pytest.mark.parametrize("encode", ["one-hot", "ordinal"])

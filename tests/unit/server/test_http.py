@@ -160,6 +160,32 @@ def test_drain_answers_what_is_in_flight() -> None:
     serve(model, talk)
 
 
+class Choosy(Doubler):
+    """Knows two categories of notes."""
+
+    inputs = (Column("x", "FP64"), Column("note", "BYTES", required=False, known=frozenset({"a", "b"})))
+
+
+def test_values_that_are_missing_or_unknown_are_counted() -> None:
+    """Null, empty and left out are missing; what is there and was never seen is unknown."""
+
+    async def talk(client: TestClient[Any, Any], server: ModelServer) -> None:
+        await server.warm_up()
+        notes = {"name": "note", "datatype": "BYTES", "shape": [5], "data": ["a", None, "", "c", "b"]}
+        await client.post(PATH, json={"inputs": [*infer(1, 2, 3, 4, 5)["inputs"], notes]})
+        await client.post(PATH, json=infer(1, 2))
+        text = await (await client.get("/metrics")).text()
+        for line in (
+            'modelops_server_inputs_total{release="price",revision="abc"} 14.0',
+            'modelops_server_missing_inputs_total{release="price",revision="abc"} 4.0',
+            'modelops_server_categories_total{release="price",revision="abc"} 3.0',
+            'modelops_server_unknown_categories_total{release="price",revision="abc"} 1.0',
+        ):
+            assert line in text
+
+    serve(Choosy(), talk)
+
+
 def test_metrics_carry_release_and_revision() -> None:
     """By status, with the number of rows of each call."""
 

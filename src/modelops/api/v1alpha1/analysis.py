@@ -13,6 +13,8 @@ Bound = Annotated[float, Field(allow_inf_nan=False)]
 Verdict = Literal["Pass", "Fail", "NoData", "Error"]
 Policy = Literal["Hold", "Pause", "Fail"]
 Aggregate = Literal["avg", "max", "min", "sum"]
+GatewayBuiltin = Literal["success-rate", "client-error-share", "slow-share"]
+ServerBuiltin = Literal["nonfinite-share", "missing-input-share", "unknown-category-share", "saturation"]
 Outcome = Literal["Running", "Successful", "Failed", "Inconclusive", "Error", "Skipped"]
 ArgumentValue = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_.:/|*+-]+$")]
 """No quotes, backslashes, blanks, brackets or braces: it ends neither the string nor the selector that it stands in."""
@@ -129,6 +131,11 @@ class Metric(Model):
                 "test sequential is for shares: a builtin, or prometheus with eventsQuery and samplesQuery",
             ),
             rule(
+                "!has(self.builtin) || self.builtin != 'saturation' || !has(self.compareTo) || "
+                "!has(self.compareTo.stable.test) || self.compareTo.stable.test != 'sequential'",
+                "saturation is a share of time, and test sequential is for shares of samples; use test: threshold",
+            ),
+            rule(
                 f"!has(self.failureLimit) || self.failureLimit >= 0 || {_IN_A_ROW} > 0",
                 "failureLimit -1 needs consecutiveSuccessLimit, or nothing could ever fail",
             ),
@@ -149,10 +156,12 @@ class Metric(Model):
     }
 
     name: Name
-    builtin: Literal["success-rate", "client-error-share", "slow-share"] | None = None
+    builtin: Literal[GatewayBuiltin, ServerBuiltin] | None = None
     """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
     client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
-    model itself fails."""
+    model itself fails. From the servers' figures, with runtime modelops: nonfinite-share of the answers,
+    missing-input-share of the values that the model was asked about, unknown-category-share of the categories, and
+    saturation, the share of its time in which the model works."""
     slo: Annotated[float, Field(gt=0, le=3600)] | None = None
     """For slow-share: a request that takes longer is slow. Seconds."""
     prometheus: PrometheusQuery | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import Metric, PrometheusQuery
+from modelops.api.v1alpha1.analysis import PrometheusQuery
 from modelops.errors import Stalled
 
 _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
@@ -91,6 +91,14 @@ def _filled(template: str, fields: Mapping[str, str]) -> str:
         return found
 
     return _FIELD.sub(value, template)
+
+
+def grown(series: str, window: timedelta) -> str:
+    """Return the query for how much counters grew in the window, added up."""
+    w = window_text(window)
+    # A reset between the last scrape before the window and the first one in it is in no range; it shows as a loss.
+    difference = f"(({series} - ({series} offset {w})) >= 0)"
+    return f"sum(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
 class EnvoyFigures:
@@ -184,11 +192,7 @@ class EnvoyFigures:
         return f"floor(clamp_min(({now} or vector(0)) - (({before} unless {restarted}) or vector(0)), 0))"
 
     def _grown(self, name: str, window: timedelta, *more: str) -> str:
-        series = f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}"
-        w = window_text(window)
-        # A reset between the last scrape before the window and the first one in it is in no range; it shows as a loss.
-        grown = f"(({series} - ({series} offset {w})) >= 0)"
-        return f"sum(({grown} unless (resets({series}[{w}]) > 0)) or {series})"
+        return grown(f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}", window)
 
 
 def figures_of(flavour: str, subject: Subject) -> EnvoyFigures:
@@ -215,8 +219,3 @@ def bucket_for(slo: float, bounds: tuple[str, ...]) -> str | None:
     if not below:
         raise ValueError(f"the gateway's latency histogram has no bucket at or below {slo:g} s")
     return max(below, key=float)
-
-
-def needs_figures(metric: Metric) -> bool:
-    """Whether the metric is answered by the gateway's figures."""
-    return metric.builtin is not None

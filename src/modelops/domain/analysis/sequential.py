@@ -9,7 +9,7 @@ from typing import Final
 
 from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, EvidenceStatus, Metric
 from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, worse
-from modelops.domain.analysis.verdicts import Counts, Judgement, is_sequential, min_samples
+from modelops.domain.analysis.verdicts import Counts, Judgement, counts_requests, is_sequential, min_samples
 
 MISMATCH: Final = "SampleRatioMismatch"
 _AS_WEIGHTED: Final = Allowance(times=1.1)
@@ -24,7 +24,7 @@ def alarm_level(analysis: Analysis) -> float:
 
 def split_checked_by(analysis: Analysis) -> str | None:
     """Return the metric whose requests show how the traffic is split: one is enough; None: nobody counts requests."""
-    counting = (m.name for m in analysis.metrics if is_sequential(m) and m.builtin is not None and not m.dry_run)
+    counting = (m.name for m in analysis.metrics if is_sequential(m) and counts_requests(m) and not m.dry_run)
     return next(counting, None)
 
 

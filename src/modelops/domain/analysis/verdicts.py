@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
-from modelops.api.v1alpha1.analysis import Metric, StableComparison, Verdict
+from modelops.api.v1alpha1.analysis import GatewayBuiltin, Metric, StableComparison, Verdict
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.domain.analysis.expressions import ExpressionError, compile_expression
 from modelops.errors import Stalled
@@ -150,6 +150,11 @@ def unsound_conditions(judged: Metric | MetricTemplateSpec) -> Iterator[tuple[st
 def is_sequential(metric: Metric) -> bool:
     """Return whether a metric gathers evidence over all looks."""
     return metric.compare_to is not None and metric.compare_to.stable.test == "sequential"
+
+
+def counts_requests(metric: Metric) -> bool:
+    """Return whether a metric's samples are the requests that came through the gateway."""
+    return metric.builtin in get_args(GatewayBuiltin)
 
 
 def min_samples(metric: Metric) -> int:

@@ -21,7 +21,7 @@ from modelops.api.v1alpha1.analysis import (
 )
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain.analysis.sequential import alarm_level, compared, counted, mismatch, split_checked_by
-from modelops.domain.analysis.verdicts import Judgement, Reading, bound, is_sequential, judge_of
+from modelops.domain.analysis.verdicts import Judgement, Reading, bound, counts_requests, is_sequential, judge_of
 from modelops.domain.release.fitting import fitted
 from modelops.domain.release.looks import is_complete
 from modelops.domain.release.routing import split_weight
@@ -257,7 +257,7 @@ def _failure(found: MetricStatus, spec: Metric) -> str:
     if found.failures <= spec.failure_limit or spec.failure_limit < 0:
         return f"{found.name} had no {spec.consecutive_success_limit} passes in a row in {found.step_looks} looks"
     worst = next((m for m in reversed(found.measurements) if m.verdict == "Fail"), None)
-    told = spec.builtin and not is_sequential(spec)
+    told = counts_requests(spec) and not is_sequential(spec)
     seen = f" of {worst.samples:.0f} requests" if worst is not None and worst.samples and told else ""
     words = worst.message if worst is not None else "failed"
     limit = f", {found.failures} failures where {spec.failure_limit} are tolerated" if spec.failure_limit else ""

@@ -6,6 +6,7 @@ from modelops.api.v1alpha1.analysis import Analysis
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.queries import unfillable
+from modelops.domain.analysis.verdicts import counts_requests
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.route_soundness import unsound_routes
 from modelops.domain.release.routing import Routing, after
@@ -18,6 +19,7 @@ def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     if spec.strategy == Strategy():
         yield ("spec", "strategy"), "names no strategy; set canary, linear, blueGreen, direct, abTest or shadow"
     yield from _queries(spec.analysis)
+    yield from _nobody_answers(spec)
     yield from _deadlines(spec.analysis)
     yield from _nothing_to_measure(spec)
     yield from _nothing_to_compare_with(spec)
@@ -31,6 +33,15 @@ def _queries(analysis: Analysis) -> Iterator[tuple[Path, str]]:
     for index, metric in enumerate(analysis.metrics):
         for name, words in unfillable(metric.prometheus) if metric.prometheus is not None else ():
             yield ("spec", "analysis", "metrics", index, "prometheus", name), words
+
+
+def _nobody_answers(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
+    """Yield what only our own server's figures could answer, where another server runs."""
+    runtime = spec.serving.runtime
+    for index, metric in enumerate(spec.analysis.metrics):
+        if metric.builtin is not None and not counts_requests(metric) and runtime != "modelops":
+            words = f"only runtime modelops has these figures, and serving.runtime is {runtime}; write a query"
+            yield ("spec", "analysis", "metrics", index, "builtin"), words
 
 
 def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
