@@ -36,7 +36,8 @@ def figures_of(columns: Collection[Column], request: Request) -> InputFigures:
         absent = given.count(None)
         if column.known is not None:
             absent += given.count("")
-            categories += len(given) - absent
-            unknown += sum(value not in column.known for value in given if value)
+            there = len(given) - absent
+            categories += there
+            unknown += there - sum(map(column.known.__contains__, given))
         missing += absent
     return InputFigures(len(columns) * request.rows, missing, categories, unknown)
