@@ -48,6 +48,7 @@ from modelops.domain.release.watching import measured_as
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
+from modelops.reconcile.smoke import SmokeTests
 from modelops.reconcile.wiring import command_of, owner_of_object
 from modelops.workflows.render import Owner
 
@@ -67,6 +68,7 @@ class ModelReleaseReconciler:
     def __init__(self, *, deadline: float = _DEADLINE) -> None:
         self._deadline = deadline
         self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="metrics")
+        self._smoke_tests = SmokeTests()
 
     @property
     def kind(self) -> Kind:
@@ -106,6 +108,7 @@ class ModelReleaseReconciler:
             problems=problems,
             freeze=settings.freeze,
             unfit=unfit,
+            golden=self._smoke_tests.answers(spec, status, owner, deployments, ports, now),
         )
 
     def decide(self, observed: Observed) -> Plan:

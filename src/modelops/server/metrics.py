@@ -1,6 +1,6 @@
 """The server's own figures, for Prometheus. The release is judged by the gateway's; these explain them."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -11,6 +11,8 @@ class ServerMetrics:
 
     def __init__(self, release: str, revision: str) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
+        # Memory and processor time of this process; a release may bound the memory before there is traffic.
+        ProcessCollector(registry=self._registry)
         names = ("release", "revision")
         bound = {"release": release, "revision": revision}
         requests = Counter(

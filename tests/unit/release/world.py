@@ -13,7 +13,7 @@ from modelops.errors import Transient
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.loop import Loop, Outcome
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
-from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry, FakeServers
 
 NAMESPACE, NAME = "pricing", "price"
 STEPS = [{"setWeight": 20}, {"analyze": {"duration": "30s"}}, {"setWeight": 50}, {"analyze": {"duration": "30s"}}]
@@ -52,6 +52,7 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     registry: FakeRegistry = field(default_factory=FakeRegistry)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    servers: FakeServers = field(default_factory=FakeServers)
     cluster_of: Callable[[FakeClock], FakeCluster] = FakeCluster
     servers_start: bool = True
     gateway_confirms: bool = True
@@ -59,7 +60,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.cluster = self.cluster_of(self.clock)
-        self.ports = Ports(self.cluster, NoGit(), self.registry, self.metrics, self.clock, Settings())  # type: ignore[arg-type]
+        outside = (self.registry, self.metrics, self.clock, self.servers)
+        self.ports = Ports(self.cluster, NoGit(), *outside, Settings())  # type: ignore[arg-type]
         self.loop = Loop(ModelReleaseReconciler(), self.ports, jitter=lambda: 1.0)
         self.weights: list[dict[str, int]] = []
         """Every state of the route's weights that the gateway confirmed, by revision."""
