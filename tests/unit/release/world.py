@@ -27,10 +27,15 @@ SUCCESS = {
 
 
 def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the steps, with a weight before each analysis that would have none, and at their end."""
+    """Return the steps, with a weight before each analysis that would have none, and at their end.
+
+    A smokeTest is left out where users' requests, or another one, come before it.
+    """
     found: list[dict[str, Any]] = []
     weight = 0
     for step in steps:
+        if "smokeTest" in step and any("setHeaderRoute" in one or one.get("setWeight") or step == one for one in found):
+            continue
         if "analyze" in step and weight == 0:
             found.append({"setWeight": 20})
         found.append(step)
