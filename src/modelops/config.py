@@ -60,7 +60,7 @@ class Config(BaseSettings):
     git_cache_dir: Path = Path("/var/cache/modelops/git")
     """Where mirrors of repositories are kept."""
     server_addresses: Literal["service", "annotation"] = "service"
-    """How smoke tests reach servers: by their Service's name. The local home notes where they are in an annotation."""
+    """How smoke tests reach servers: by their Service. The local home notes where they are in an annotation."""
     pool_fallback: str | None = None
     """A ComputePool that stands in for unknown ones; the local home's `local`."""
     workflow_service_account: str | None = None

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import celpy  # noqa: F401 - raises the recursion limit, which hypothesis minds in the middle of a walk
 from hypothesis import strategies as st
 
 from modelops.errors import ModelopsError, Transient

@@ -361,7 +361,7 @@ def walk(*, walks: int, number: int) -> None:
 
 def _is_asked(status: dict[str, Any]) -> bool:
     """Whether requests come to the canary, or are to come."""
-    return status.get("desiredWeight", 0) > 0 or status.get("routing") is not None
+    return max(status.get("desiredWeight", 0), status.get("weight", 0)) > 0 or status.get("routing") is not None
 
 
 def _canary(status: dict[str, Any]) -> str | None:

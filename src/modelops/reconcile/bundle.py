@@ -23,7 +23,7 @@ class Settings(Model):
     gateway_figures: str = "envoy"
     """How the gateway's figures are named: envoy."""
     server_addresses: Literal["service", "annotation"] = "service"
-    """Where a revision's servers are reached: its Service's name, or what the local home notes at its Deployment."""
+    """Where a revision's servers are reached: at its Service, or where the local home notes it at its Deployment."""
     pool_fallback: str | None = None
     """A pool that stands in for unknown ones (the local home's `local`)."""
     workflow_service_account: str | None = None

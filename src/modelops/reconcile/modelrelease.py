@@ -86,6 +86,7 @@ class ModelReleaseReconciler:
         )
         now = ports.clock.now()
         deployments = _children(ports, DEPLOYMENT, owner.namespace, owner.name)
+        services = _children(ports, SERVICE, owner.namespace, owner.name)
         target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
         return Observed(
             owner=owner,
@@ -97,7 +98,7 @@ class ModelReleaseReconciler:
             route=ports.cluster.get(HTTPROUTE, owner.namespace, owner.name),
             deployments=deployments,
             pods=_pods(ports, status, owner, deployments),
-            services=_children(ports, SERVICE, owner.namespace, owner.name),
+            services=services,
             budgets=_children(ports, DISRUPTIONBUDGET, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
             readings={} if unfit else self._readings(*measured_as(spec, status), owner, ports, now),
@@ -108,7 +109,7 @@ class ModelReleaseReconciler:
             problems=problems,
             freeze=settings.freeze,
             unfit=unfit,
-            golden=self._smoke_tests.answers(spec, status, owner, deployments, ports, now),
+            golden=self._smoke_tests.answers(spec, status, owner, services, deployments, ports, now),
         )
 
     def decide(self, observed: Observed) -> Plan:

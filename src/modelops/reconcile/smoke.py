@@ -27,7 +27,10 @@ from modelops.workflows.render import Owner
 _PARALLEL: Final = 4
 _WITHIN: Final = timedelta(minutes=1)
 _MOST_KEPT: Final = 256
+_SHOWN: Final = 120
 _MEMORY: Final = re.compile(rb"^process_resident_memory_bytes(?:\{[^}\n]*\})? ([0-9.eE+]{1,32})\s*$", re.MULTILINE)
+Objects = Mapping[str, Mapping[str, Any]]
+"""By name."""
 _What = tuple[str, str]
 """Revision and smoke test."""
 
@@ -49,7 +52,8 @@ class SmokeTests:
         spec: ModelReleaseSpec,
         status: ModelReleaseStatus,
         owner: Owner,
-        deployments: Mapping[str, Mapping[str, Any]],
+        services: Objects,
+        deployments: Objects,
         ports: Ports,
         now: datetime,
     ) -> Answers | None:
@@ -60,7 +64,8 @@ class SmokeTests:
             return None
         if asked is None or what != (canary.revision, digest_of(test)):
             name = child_name(owner.name, canary.revision)
-            address = _address(ports.settings.server_addresses, owner.namespace, name, deployments.get(name))
+            how = ports.settings.server_addresses
+            address = _noted(deployments.get(name)) if how == "annotation" else _of_service(services.get(name))
             default = "/invocations" if spec.serving.runtime == "mlflow" else f"/v2/models/{owner.name}/infer"
             asked = self._asking.submit(_tested, test, address, default, ports)
         wait([asked], self._patience)
@@ -76,10 +81,19 @@ class SmokeTests:
         self._under_way[uid] = what, asked
 
 
-def _address(how: str, namespace: str, name: str, deployment: Mapping[str, Any] | None) -> str:
-    """Return where a revision's servers are reached; empty if nobody knows."""
-    if how == "service":
-        return f"{name}.{namespace}.svc"
+def _of_service(service: Mapping[str, Any] | None) -> str:
+    """Return a Service's address; empty without one.
+
+    Its name would lead wherever a tenant lets it, by an ExternalName, and is not known everywhere at once.
+    """
+    address = ((service or {}).get("spec") or {}).get("clusterIP") or "None"
+    if address == "None":
+        return ""
+    return f"[{address}]" if ":" in address else str(address)
+
+
+def _noted(deployment: Mapping[str, Any] | None) -> str:
+    """Return a ready server's address as the local home notes it; empty without one."""
     noted = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
     return str(noted.get(LOCAL_ENDPOINTS, "")).partition(",")[0]
 
@@ -87,7 +101,7 @@ def _address(how: str, namespace: str, name: str, deployment: Mapping[str, Any] 
 def _tested(test: SmokeTest, address: str, default: str, ports: Ports) -> Answers:
     """Send all requests to a server, as often as the test says."""
     if not address:
-        return Answers(unreachable="none of them is ready")
+        return Answers(unreachable="they have no address")
     with ports.servers.at(address, within=_WITHIN) as server:
         try:
             found = tuple(_asked(test, request, default, server) for request in test.requests)
@@ -114,7 +128,7 @@ def _asked(test: SmokeTest, request: GoldenRequest, default: str, server: ModelS
             return Answered(request.name, slowest, error.message, passing=isinstance(error, Transient))
         slowest = max(slowest or 0.0, answer.seconds)
         try:
-            problem = "" if expected(answer.status, answer.body) else f"expected {request.expect}"
+            problem = "" if expected(answer.status, answer.body) else f"expected {_short(request.expect)}"
         except ExpressionError as error:
             problem = str(error)
         if problem:
@@ -125,7 +139,11 @@ def _asked(test: SmokeTest, request: GoldenRequest, default: str, server: ModelS
 def _came(answer: Answer) -> str:
     text = " ".join(answer.body[:1024].decode(errors="replace").split())
     shown = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return f"got status {answer.status}: {shown[:200]}{'…' if len(shown) > 200 else ''}"
+    return f"got status {answer.status}: {_short(shown)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _memory(server: ModelServer, test: SmokeTest) -> int | None:

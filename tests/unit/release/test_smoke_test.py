@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelops.api.kinds import SERVICE
 from modelops.errors import Stalled, Transient
 from modelops.ports import Answer
 from modelops.reconcile.loop import Loop
@@ -52,7 +53,9 @@ def test_good_model_is_tested_once_and_goes_its_way(world: World, strategy: dict
     world.settle(600)
     assert world.status["phase"] == "Promoted", world.status
     revision = world.status["stable"]["revision"]
-    asked = f"{NAME}-{revision}.{NAMESPACE}.svc/v2/models/{NAME}/infer"
+    service = world.cluster.get(SERVICE, NAMESPACE, f"{NAME}-{revision}")
+    assert service is not None
+    asked = f"{service['spec']['clusterIP']}/v2/models/{NAME}/infer"
     assert world.servers.asked == [f'{asked} {{"inputs": [1]}}'] * 3
     assert len(first) == 3
     test = world.status["smokeTest"]
@@ -256,7 +259,8 @@ def test_memory_is_what_the_server_says_of_itself(metrics: bytes, words: str) ->
     world.release(smokeTest={"requests": [{"name": "any", "path": "/ping"}], "maxMemory": "200Mi"})
     world.train("1")
     world.settle(60)
-    assert world.servers.asked[-1].endswith(".svc/metrics")
+    assert world.servers.asked[-1].startswith("10.0.0.")
+    assert world.servers.asked[-1].endswith("/metrics")
     record = world.status["history"][-1]
     assert (record["outcome"] == "Promoted") == (words == "")
     assert words in record["message"]
@@ -301,9 +305,30 @@ def test_clock_that_was_set_back_keeps_no_test_waiting(world: World) -> None:
     assert world.status["weight"] == 20
 
 
+@pytest.mark.parametrize(
+    ("service", "asked"),
+    [
+        pytest.param({"clusterIP": "fd00::1"}, "[fd00::1]/", id="IPv6"),
+        pytest.param({"type": "ExternalName", "externalName": "metadata.internal", "clusterIP": ""}, "", id="a name"),
+        pytest.param({"clusterIP": "None"}, "", id="headless"),
+    ],
+)
+def test_operator_goes_where_the_service_is_and_nowhere_else(world: World, service: dict[str, str], asked: str) -> None:
+    """Whoever may change a Service does not get the operator's requests sent to another host."""
+    world.servers_start = False
+    world.train("1")
+    world.settle(1)
+    (found,) = world.cluster.list(SERVICE, NAMESPACE)
+    world.cluster.put(SERVICE, {**found, "spec": {**found["spec"], **service}})
+    world.servers_start = True
+    world.settle(10)
+    assert [one[: len(asked)] for one in world.servers.asked] == [asked] * (3 if asked else 0)
+    assert asked or world.status["waitingFor"].endswith("they have no address")
+
+
 def test_mlflow_is_asked_where_it_answers() -> None:
     """It has no /v2."""
     world = World(servers=FakeServers(answer(120)))
     world.release(serving={"runtime": "mlflow"}, smokeTest={"requests": [GOLDEN]})
     world.first()
-    assert world.servers.asked[0].partition(" ")[0].endswith(".svc/invocations")
+    assert world.servers.asked[0] == '10.0.0.0/invocations {"inputs": [1]}'

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, TRAININGRUN
+from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE, TRAININGRUN
 from modelops.api.labels import COMMAND
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
 from modelops.errors import Transient
@@ -167,6 +167,9 @@ class World:
             }
             if deployment.get("status") is None or (deployment["status"] != status and self.servers_start):
                 self.cluster.set_status(DEPLOYMENT, NAMESPACE, meta["name"], status)
+        for number, service in enumerate(self.cluster.list(SERVICE, NAMESPACE)):
+            if "clusterIP" not in service["spec"]:
+                self.cluster.put(SERVICE, {**service, "spec": {**service["spec"], "clusterIP": f"10.0.0.{number}"}})
         route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
         if route is None or not self.gateway_confirms:
             return

@@ -90,6 +90,6 @@ class SmokeTestStatus(StatusModel):
     tested_at: AwareDatetime | None = None
     memory: Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})] | None = None
     """Bytes of the server that was asked, where maxMemory is set."""
-    message: Annotated[str, Field(max_length=1024)] = ""
+    message: Annotated[str, Field(max_length=512)] = ""
     """What was wrong with the last test; empty once it has passed."""
     requests: Annotated[tuple[GoldenRequestStatus, ...], Field(max_length=MOST_REQUESTS)] = ()

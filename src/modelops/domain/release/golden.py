@@ -66,7 +66,7 @@ def bytes_of(quantity: str) -> int:
 def _request(test: SmokeTest, one: Answered) -> GoldenRequestStatus:
     problem = one.problem or _slow(test, one)
     latency = None if one.latency is None else round(one.latency, 6)
-    return GoldenRequestStatus(name=one.name, ok=not problem, latency=latency, message=problem[:500])
+    return GoldenRequestStatus(name=one.name, ok=not problem, latency=latency, message=problem[:300])
 
 
 def _slow(test: SmokeTest, one: Answered) -> str:

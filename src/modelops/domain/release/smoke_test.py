@@ -78,7 +78,7 @@ def tested(seen: Observed, turn: Turn) -> tuple[Turn, str]:
         failures=failures,
         tested_at=seen.now,
         memory=answers.memory,
-        message=found.problem[:1000],
+        message=found.problem[:500],
         requests=found.requests,
     )
     turn, who = turn.with_status(smoke_test=after), f"version {status.canary.version}"
@@ -127,7 +127,7 @@ def _unreachable(seen: Observed, turn: Turn, before: SmokeTestStatus, why: str) 
     since = turn.status.ready_since or seen.now
     over = seen.now >= since + limit
     outcome = "Failed" if over else "Running"
-    after = before.model_copy(update={"outcome": outcome, "tested_at": seen.now, "message": message[:1000]})
+    after = before.model_copy(update={"outcome": outcome, "tested_at": seen.now, "message": message[:500]})
     turn = turn.with_status(smoke_test=after)
     return turn, "" if not over else f"DeadlineExceeded: no smoke test within {format_duration(limit)}: {message}"
 
