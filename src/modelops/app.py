@@ -25,6 +25,7 @@ from modelops.adapters.clock import SystemClock
 from modelops.adapters.cluster import KubeClient
 from modelops.adapters.fence import Fence
 from modelops.adapters.git import GitMirrors
+from modelops.adapters.http_servers import HttpServers
 from modelops.adapters.lease import LeaseClient
 from modelops.adapters.mlflow import MlflowRegistry
 from modelops.adapters.mlflow_login import Login
@@ -69,6 +70,7 @@ def settings_of(config: configuration.Config) -> Settings:
         gateway_name=config.gateway_name,
         gateway_namespace=config.gateway_namespace,
         gateway_figures=config.gateway_figures,
+        server_addresses=config.server_addresses,
         pool_fallback=config.pool_fallback,
         workflow_service_account=config.workflow_service_account,
         registry_secret=config.registry_secret,
@@ -96,6 +98,7 @@ def build_ports(
         registry=MlflowRegistry(config.mlflow_tracking_uri, login=login_of(config), fence=fence),
         metrics=Prometheus(config.prometheus_url),
         clock=SystemClock(),
+        servers=HttpServers(),
         settings=settings_of(config),
     )
 

@@ -6,7 +6,7 @@ A misspelt variable is an error, because a setting that silently does nothing is
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic.functional_validators import field_validator
@@ -59,6 +59,8 @@ class Config(BaseSettings):
     """Comma-separated. http and file are for machines of one person."""
     git_cache_dir: Path = Path("/var/cache/modelops/git")
     """Where mirrors of repositories are kept."""
+    server_addresses: Literal["service", "annotation"] = "service"
+    """How smoke tests reach servers: by their Service. The local home notes where they are in an annotation."""
     pool_fallback: str | None = None
     """A ComputePool that stands in for unknown ones; the local home's `local`."""
     workflow_service_account: str | None = None

@@ -6,8 +6,9 @@ writes that carry a resourceVersion, `errors.Conflict`. Absent is None, never an
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from modelops.api.accounts import ServiceAccount
@@ -186,6 +187,37 @@ class Series:
     labels: Mapping[str, str]
     value: float
     """May be NaN or infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model server answered."""
+
+    status: int
+    body: bytes
+    seconds: float
+    """From the request to the last byte."""
+
+
+class ModelServer(Protocol):
+    """One model server; hostile input."""
+
+    def ask(self, path: str, body: bytes | None, timeout: timedelta) -> Answer:
+        """Send JSON by POST, or without a body a GET; redirects are answers like any other.
+
+        Raises:
+            Transient: there is no connection (ServerUnreachable), or no whole answer in time (NoAnswer).
+            Stalled: the answer is larger than 64 KiB (AnswerTooLarge).
+        """
+        ...
+
+
+class ModelServers(Protocol):
+    """Model servers, asked by HTTP before users are sent to them."""
+
+    def at(self, address: str, *, within: timedelta) -> AbstractContextManager[ModelServer]:
+        """Return the server at host:port; after `within` there are no more answers."""
+        ...
 
 
 class Metrics(Protocol):

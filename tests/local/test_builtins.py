@@ -16,7 +16,7 @@ from modelops.domain.analysis.verdicts import Judgement, judge_of
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.readings import read_metric
 from tests.support import gateway
-from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry, FakeServers
 from tests.support.gateway import RealGateway, running_gateway
 
 pytestmark = [pytest.mark.local, pytest.mark.skipif(gateway.missing() is not None, reason=gateway.missing() or "")]
@@ -74,7 +74,8 @@ def judged(
     bound = {"thresholdRange": {"min": 0.99}} if builtin == "success-rate" else {"thresholdRange": {"max": 0.01}}
     more = {"slo": slo} if builtin == "slow-share" else {}
     metric = Metric.model_validate({"name": builtin, "builtin": builtin, "minSamples": samples, **bound, **more})
-    ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), Settings())  # type: ignore[arg-type]
+    outside = (FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), FakeServers())
+    ports = Ports(FakeCluster(), None, *outside, Settings())  # type: ignore[arg-type]
     span = timedelta(seconds=window)
     subject = Subject("test", RELEASE, revision)
     reading = read_metric(metric, subject, ports, interval=span, step=span, now=datetime.now(UTC))

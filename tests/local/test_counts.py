@@ -16,7 +16,7 @@ from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.readings import read_metric
 from tests.local.test_builtins import RELEASE, backend, real
 from tests.support import gateway
-from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry, FakeServers
 from tests.support.gateway import RealGateway
 
 pytestmark = [pytest.mark.local, pytest.mark.skipif(gateway.missing() is not None, reason=gateway.missing() or "")]
@@ -42,6 +42,7 @@ class Looks:
             FakeRegistry(),
             Prometheus(real.prometheus_url),
             FakeClock(),
+            FakeServers(),
             Settings(),
         )
         self._subjects = Subject("test", RELEASE, canary), Subject("test", RELEASE, stable)

@@ -39,8 +39,8 @@ class House:
     def __exit__(self, *_: object) -> None:
         self.program.run("local", "down", timeout=90)
 
-    def release(self, name: str, strategy: dict[str, Any]) -> Customers:
-        """Serve version 1; return customers who ask for it."""
+    def release(self, name: str, strategy: dict[str, Any], *, version: str = "1", **more: Any) -> Customers:
+        """Have a first version, and wait until its fate is settled; return customers who ask for the release."""
         container = {
             "name": "server",
             "image": "tiny",
@@ -50,14 +50,15 @@ class House:
         }
         metric = {"name": "success-rate", "builtin": "success-rate", "thresholdRange": {"min": 0.95}, "minSamples": 5}
         spec = {
-            "model": {"name": "tiny", "version": "1", "promotedAlias": f"serves-{name}"},
+            "model": {"name": "tiny", "version": version, "promotedAlias": f"serves-{name}"},
             "serving": {"runtime": "custom", "podTemplate": {"spec": {"containers": [container]}}},
             "traffic": {"hostnames": [f"{name}.example.com"], "timeout": "3s"},
             "strategy": strategy,
             "analysis": {"interval": "1s", "warmUp": "1s", "metrics": [metric]},
+            **more,
         }
         self.client.apply(MODELRELEASE.resource, {"metadata": {"name": name, "namespace": "default"}, "spec": spec})
-        self.until(name, "1")
+        self.until(name, version)
         return Customers(f"{self.program.endpoints()['gateway']}/infer", f"{name}.example.com", [{}], rate=30)
 
     def want(self, name: str, version: str) -> None:

@@ -21,7 +21,7 @@ from modelops.shell.pulse import Pulse
 from modelops.shell.registry import News, build_registry, watched
 from modelops.shell.watching import Watching
 from modelops.shell.workers import Workers
-from tests.support.fakes import FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeMetrics, FakeRegistry, FakeServers
 from tests.support.local_apiserver import LocalApiServer
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -64,7 +64,7 @@ class Shell:
         self.client = client
         self.cluster = CachedCluster(client, watched())
         self.recorders = {kind.resource.kind: Recorder(kind) for kind in KINDS}
-        ports = Ports(self.cluster, None, FakeRegistry(), FakeMetrics(), SystemClock())  # type: ignore[arg-type]
+        ports = Ports(self.cluster, None, FakeRegistry(), FakeMetrics(), SystemClock(), FakeServers())  # type: ignore[arg-type]
         loops = {name: Loop(recorder, ports) for name, recorder in self.recorders.items()}
         self.gone: list[str] = []
         self.lists: list[str] = []

@@ -4,7 +4,8 @@ FakeCluster keeps what an API server would make tests depend on: resourceVersion
 status, deep copies in and out, cascade to owned objects. It validates nothing; for that there is a real server.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import KINDS, Resource
 from modelops.api.labels import finalizers_of
 from modelops.errors import Conflict, Forbidden, ModelopsError, Transient
-from modelops.ports import ModelVersion, Series
+from modelops.ports import Answer, ModelServer, ModelVersion, Series
 from tests.support.invariants import assert_invariants
 
 _OURS = {kind.resource.plural for kind in KINDS}
@@ -319,6 +320,32 @@ class FakeMetrics:
                     raise answer
                 return [Series({}, float(answer))] if isinstance(answer, int | float) else answer
         return []
+
+
+@dataclass
+class FakeServers:
+    """Model servers in memory, which all answer alike: with 200 and an empty object, unless told otherwise."""
+
+    answer: Answer | ModelopsError = Answer(200, b"{}", 0.01)  # noqa: RUF009 - frozen
+    asked: list[str] = field(default_factory=list)
+    """Address, path and body of every request."""
+
+    @contextmanager
+    def at(self, address: str, *, within: timedelta) -> Iterator[ModelServer]:
+        yield _FakeServer(self, address)
+
+
+@dataclass
+class _FakeServer:
+    servers: FakeServers
+    address: str
+
+    def ask(self, path: str, body: bytes | None, timeout: timedelta) -> Answer:
+        self.servers.asked.append(f"{self.address}{path} {(body or b'').decode()}".strip())
+        answer = self.servers.answer
+        if isinstance(answer, ModelopsError):
+            raise answer
+        return answer
 
 
 def _copied(value: Any) -> Any:

@@ -10,7 +10,7 @@ from modelops.reconcile.dataset import DatasetReconciler
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from modelops.reconcile.trainingrun import TrainingRunReconciler
-from tests.support.fakes import FakeClock, FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeClock, FakeMetrics, FakeRegistry, FakeServers
 from tests.unit.release.world import NoGit
 
 _EVERY = 0.03
@@ -21,7 +21,8 @@ def reconciling(
     client: KubeClient, namespace: str, registry: FakeRegistry | None = None, *, only: str | None = None
 ) -> Iterator[None]:
     """Reconcile every object of a namespace, or those of one kind, again and again, until the block ends."""
-    ports = Ports(client, NoGit(), registry or FakeRegistry(), FakeMetrics(), FakeClock(), Settings())  # type: ignore[arg-type]
+    outside = (registry or FakeRegistry(), FakeMetrics(), FakeClock(), FakeServers())
+    ports = Ports(client, NoGit(), *outside, Settings())  # type: ignore[arg-type]
     loops = [Loop(one, ports) for one in (DatasetReconciler(), TrainingRunReconciler(), ModelReleaseReconciler())]
     stopped = threading.Event()
 

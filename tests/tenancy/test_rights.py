@@ -16,7 +16,7 @@ from modelops.reconcile.loop import Loop
 from modelops.reconcile.metrictemplate import MetricTemplateReconciler
 from modelops.shell.registry import watched
 from tests.golden import rights
-from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry, FakeServers
 from tests.tenancy.conftest import Cluster, configmap, dataset
 from tests.tenancy.recorded import RecordedCluster, Rights, named
 from tests.unit.release.world import World as ReleaseWorld
@@ -89,7 +89,7 @@ def _sync(operator: Rights, tenant: Rights, account: str | None) -> None:
     cluster.put(SECRET, {"metadata": {"name": "git", "namespace": "team"}, "data": {}})
     cluster.put(GITSOURCE.resource, {"metadata": meta, "spec": {k: v for k, v in spec.items() if v}})
     recorded = RecordedCluster(cluster, operator, tenant)
-    ports = Ports(recorded, git, FakeRegistry(), FakeMetrics(), FakeClock())
+    ports = Ports(recorded, git, FakeRegistry(), FakeMetrics(), FakeClock(), FakeServers())
     loop = Loop(GitSourceReconciler(), ports)
     loop.reconcile(("team", "source"))
     git.now, git.commit = {"keep.yaml": configmap("keep", value="later")}, "2" * 40
@@ -132,7 +132,8 @@ def _accepted(operator: Rights, tenant: Rights) -> None:
     cluster.put(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": {}})
     template = {"metadata": {"name": "rate", "namespace": "team"}, "spec": {"prometheus": {"query": "up"}}}
     cluster.put(METRICTEMPLATE.resource, template)
-    ports = Ports(RecordedCluster(cluster, operator, tenant), Files({}), FakeRegistry(), FakeMetrics(), FakeClock())
+    outside = (Files({}), FakeRegistry(), FakeMetrics(), FakeClock(), FakeServers())
+    ports = Ports(RecordedCluster(cluster, operator, tenant), *outside)
     Loop(ComputePoolReconciler(), ports).reconcile((None, "gpu"))
     Loop(MetricTemplateReconciler(), ports).reconcile(("team", "rate"))
 

@@ -2,9 +2,11 @@
 
 from typing import Any, Final
 
+import celpy  # noqa: F401 - raises the recursion limit, which hypothesis minds in the middle of a walk
 from hypothesis import strategies as st
 
 from modelops.errors import ModelopsError, Transient
+from modelops.ports import Answer
 from tests.support.fakes import FakeCluster
 from tests.unit.release.world import sound
 
@@ -12,7 +14,7 @@ _STEP: Final = st.one_of(
     st.integers(0, 100).map(lambda weight: {"setWeight": weight}),
     st.sampled_from(["5s", "40s"]).map(lambda duration: {"analyze": {"duration": duration}}),
     st.sampled_from([{}, {"duration": "20s"}]).map(lambda pause: {"pause": pause}),
-    st.sampled_from([{"approve": {}}, {"bake": {"duration": "20s"}}]),
+    st.sampled_from([{"approve": {}}, {"bake": {"duration": "20s"}}, {"smokeTest": {}}]),
     st.sampled_from(
         [
             {"name": "a", "match": [{"header": "X-A", "exact": "a"}]},
@@ -91,6 +93,19 @@ ANSWERS: Final[tuple[tuple[float | ModelopsError | None, float | None], ...]] = 
     (None, 100), (0.99, None), (Transient("MetricsUnavailable", "503"), 100),
 )  # fmt: skip
 """What a metric's two queries give: a value, and how many samples are behind it; None is no series."""
+SMOKE_TEST: Final = st.sampled_from(
+    [
+        None,
+        {"requests": [{"name": "a", "body": {}, "expect": "body.a == 1"}], "maxLatency": "100ms", "failureLimit": 1},
+        {"requests": [{"name": "a", "body": {}, "expect": "body.a < 2"}, {"name": "b", "path": "/b"}], "repeat": 2},
+    ]
+)
+GOOD: Final = Answer(200, b'{"a": 1}', 0.01)
+GOLDEN: Final[tuple[Answer | ModelopsError, ...]] = (
+    GOOD, GOOD, GOOD, Answer(200, b'{"a": 5}', 0.01), Answer(200, b"", 0.01), Answer(503, b"", 0.01),
+    Answer(200, b'{"a": 1}', 0.5), Transient("NoAnswer", "no answer"), Transient("ServerUnreachable", "refused"),
+)  # fmt: skip
+"""What model servers answer: well, wrongly, nothing, too late; or nobody is there."""
 VERBS: Final = ("promote", "full", "abort", "retry", "pause", "unpause", "undo")
 
 

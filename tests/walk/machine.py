@@ -23,13 +23,27 @@ from hypothesis.stateful import (
 
 from modelops.api.kinds import DEPLOYMENT
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
+from modelops.domain.release.smoke_test import digest_of
 from modelops.domain.release.steps import effective_steps, needs_passes
 from modelops.domain.release.windows import is_open
 from modelops.errors import Conflict, ModelopsError, Transient
+from modelops.ports import Answer
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from tests.unit.release.world import NAME, NAMESPACE, World
-from tests.walk.drawn import ANSWERS, CONTROL, METRICS, OPEN, STRATEGY, VERBS, Killed, Mortal
+from tests.walk.drawn import (
+    ANSWERS,
+    CONTROL,
+    GOLDEN,
+    GOOD,
+    METRICS,
+    OPEN,
+    SMOKE_TEST,
+    STRATEGY,
+    VERBS,
+    Killed,
+    Mortal,
+)
 
 
 class Walk(RuleBasedStateMachine):
@@ -51,11 +65,19 @@ class Walk(RuleBasedStateMachine):
         self.forced: set[str] = set()
         """Revisions that a human has promoted over the heads of the metrics."""
 
-    @initialize(strategy=STRATEGY, metrics=METRICS, replicas=st.integers(1, 3))
-    def first(self, strategy: dict[str, Any], metrics: list[dict[str, Any]], replicas: int) -> None:
+    @initialize(strategy=STRATEGY, metrics=METRICS, smoke_test=SMOKE_TEST, replicas=st.integers(1, 3))
+    def first(
+        self,
+        strategy: dict[str, Any],
+        metrics: list[dict[str, Any]],
+        smoke_test: dict[str, Any] | None,
+        replicas: int,
+    ) -> None:
         """Version 1 serves, whatever the steps say."""
+        self.world.servers.answer = GOOD
         self.world.release(
             strategy=strategy,
+            smokeTest=smoke_test,
             analysis={"interval": "10s", "warmUp": "5s", "metrics": metrics},
             serving={"runtime": "modelops", "replicas": replicas},
             progressDeadline="2m",
@@ -108,10 +130,13 @@ class Walk(RuleBasedStateMachine):
         self.world.train(str(self.version), digest="sha256:1" if again else None)
         self.step()
 
-    @rule(strategy=STRATEGY, metrics=METRICS)
-    def spec_changes(self, strategy: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
+    @rule(strategy=STRATEGY, metrics=METRICS, smoke_test=SMOKE_TEST)
+    def spec_changes(
+        self, strategy: dict[str, Any], metrics: list[dict[str, Any]], smoke_test: dict[str, Any] | None
+    ) -> None:
         self.world.release(
             strategy=strategy,
+            smokeTest=smoke_test,
             analysis={"interval": "10s", "warmUp": "5s", "metrics": metrics},
         )
         self.by_hand = True
@@ -122,6 +147,12 @@ class Walk(RuleBasedStateMachine):
         """Windows, a freeze, what a new version does, the time after a promotion."""
         self.world.release(**OPEN | control)
         self.by_hand = True
+        self.step()
+
+    @rule(answer=st.sampled_from(GOLDEN))
+    def servers_answer(self, answer: Answer | ModelopsError) -> None:
+        """Golden requests come to something else from now on."""
+        self.world.servers.answer = answer
         self.step()
 
     @rule(start=st.booleans())
@@ -162,9 +193,22 @@ class Walk(RuleBasedStateMachine):
             self.whole = False
             world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
         world.cluster.lives = None
+        self.users_come_after_golden_requests()
         self.weight_rises_only_when_earned()
         self.end_is_on_record()
         self.by_hand = False
+
+    def users_come_after_golden_requests(self) -> None:
+        """A canary gets its first request once it has passed the smoke test, or a human said so."""
+        before, after = self.before, self.world.status
+        revision = _canary(after)
+        if revision is None or revision in self.forced or not _is_asked(after):
+            return
+        if _canary(before) == revision and _is_asked(before):
+            return
+        test = ModelReleaseSpec.model_validate(self.world.spec).smoke_test
+        if test is not None:
+            assert (after["smokeTest"]["outcome"], after["smokeTest"]["digest"]) == ("Passed", digest_of(test))
 
     def weight_rises_only_when_earned(self) -> None:
         """Past an analysis every deciding metric has passed at that weight, and its last look was a Pass."""
@@ -272,6 +316,7 @@ class Walk(RuleBasedStateMachine):
             return
         world = self.world
         world.servers_start = world.gateway_confirms = True
+        world.servers.answer = GOOD
         world.registry.down = False
         world.release(**OPEN)
         for number in (0, 1):
@@ -312,6 +357,11 @@ def walk(*, walks: int, number: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def _is_asked(status: dict[str, Any]) -> bool:
+    """Whether requests come to the canary, or are to come."""
+    return max(status.get("desiredWeight", 0), status.get("weight", 0)) > 0 or status.get("routing") is not None
 
 
 def _canary(status: dict[str, Any]) -> str | None:

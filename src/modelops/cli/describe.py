@@ -19,6 +19,7 @@ _SAID_ELSEWHERE: Final = {
     "lastHandledCommand",
     "waitingFor",
     "analysis",
+    "smokeTest",
     "history",
     "inventory",
 }
@@ -68,6 +69,7 @@ def describe_lines(
     own = {name: value for name, value in status.items() if name not in _SAID_ELSEWHERE}
     yield from _section("Status", _lines(own))
     if kind is MODELRELEASE:
+        yield from _section("Smoke test", _smoke_test(status.get("smokeTest") or {}, now))
         yield from _section("Analysis", _analysis(status.get("analysis") or (), now))
     yield from _section("Inventory", [f"{e['kind']} {e['name']}" for e in status.get("inventory") or ()])
     yield from _section("History", _history(status.get("history") or (), now))
@@ -130,6 +132,24 @@ def _analysis(metrics: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:
             bound = metric.get("bound", "")
             rows.append((metric["name"], look["verdict"], value, bound, samples, age, look.get("message", "")))
     return _table(("METRIC", "VERDICT", "VALUE", "BOUND", "SAMPLES", "AGO", "MESSAGE"), rows)
+
+
+def _smoke_test(found: Mapping[str, Any], now: datetime) -> list[str]:
+    if not found:
+        return []
+    tested = f", {_age(found['testedAt'], now)} ago" if found.get("testedAt") else ""
+    memory = f", {found['memory'] / 2**20:.0f} MiB of memory" if found.get("memory") is not None else ""
+    why = f": {found['message']}" if found.get("message") else ""
+    rows = [
+        (
+            one["name"],
+            "yes" if one["ok"] else "no",
+            "" if one.get("latency") is None else f"{one['latency'] * 1000:.0f} ms",
+            one.get("message", ""),
+        )
+        for one in found.get("requests") or ()
+    ]
+    return [f"{found['outcome']}{tested}{memory}{why}", *_table(("REQUEST", "OK", "SLOWEST", "MESSAGE"), rows)]
 
 
 def _history(records: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:

@@ -126,6 +126,8 @@ def step_words(step: dict[str, Any]) -> str:
     if step.get("setHeaderRoute"):
         route = step["setHeaderRoute"]
         return f"header route {route['name']}" if route.get("match") else f"no header route {route['name']}"
+    if step.get("smokeTest") is not None:
+        return "smoke test"
     if step.get("setMirror"):
         return f"mirror {step['setMirror']['percent']} %"
     return next(iter(step), "step")

@@ -158,6 +158,7 @@ def _operator(state: Path, ports: Mapping[str, int], url: Mapping[str, str]) -> 
         "SERVER_IMAGE": "local",
         "ALLOWED_GIT_SCHEMES": "https,ssh,http,file",
         "GIT_CACHE_DIR": str(state / "git"),
+        "SERVER_ADDRESSES": "annotation",
         "POOL_FALLBACK": "local",
         # One operator, recorded with its process id: there is nobody to be elected against.
         "LEADER_ELECTION": "false",

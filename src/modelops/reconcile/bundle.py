@@ -1,10 +1,11 @@
 """What reconcilers are given: the ports and the settings, in one frozen bundle."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from modelops.api.v1alpha1.common import Model
 from modelops.api.v1alpha1.control import Freeze
-from modelops.ports import Clock, Cluster, Git, Metrics, Registry
+from modelops.ports import Clock, Cluster, Git, Metrics, ModelServers, Registry
 
 
 class Settings(Model):
@@ -21,6 +22,8 @@ class Settings(Model):
     gateway_namespace: str = "modelops-system"
     gateway_figures: str = "envoy"
     """How the gateway's figures are named: envoy."""
+    server_addresses: Literal["service", "annotation"] = "service"
+    """Where a revision's servers are reached: at its Service, or where the local home notes it at its Deployment."""
     pool_fallback: str | None = None
     """A pool that stands in for unknown ones (the local home's `local`)."""
     workflow_service_account: str | None = None
@@ -42,4 +45,5 @@ class Ports:
     registry: Registry
     metrics: Metrics
     clock: Clock
+    servers: ModelServers
     settings: Settings = field(default_factory=Settings)

@@ -48,6 +48,7 @@ from modelops.domain.release.watching import measured_as
 from modelops.errors import ModelopsError, Stalled
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
+from modelops.reconcile.smoke import SmokeTests
 from modelops.reconcile.wiring import command_of, owner_of_object
 from modelops.workflows.render import Owner
 
@@ -67,6 +68,7 @@ class ModelReleaseReconciler:
     def __init__(self, *, deadline: float = _DEADLINE) -> None:
         self._deadline = deadline
         self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="metrics")
+        self._smoke_tests = SmokeTests()
 
     @property
     def kind(self) -> Kind:
@@ -84,6 +86,7 @@ class ModelReleaseReconciler:
         )
         now = ports.clock.now()
         deployments = _children(ports, DEPLOYMENT, owner.namespace, owner.name)
+        services = _children(ports, SERVICE, owner.namespace, owner.name)
         target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
         return Observed(
             owner=owner,
@@ -95,7 +98,7 @@ class ModelReleaseReconciler:
             route=ports.cluster.get(HTTPROUTE, owner.namespace, owner.name),
             deployments=deployments,
             pods=_pods(ports, status, owner, deployments),
-            services=_children(ports, SERVICE, owner.namespace, owner.name),
+            services=services,
             budgets=_children(ports, DISRUPTIONBUDGET, owner.namespace, owner.name),
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
             readings=self._readings(*measured_as(spec, status), owner, ports, now),
@@ -106,6 +109,7 @@ class ModelReleaseReconciler:
             problems=problems,
             freeze=settings.freeze,
             unfit=unfit,
+            golden=self._smoke_tests.answers(spec, status, owner, services, deployments, ports, now),
         )
 
     def decide(self, observed: Observed) -> Plan:

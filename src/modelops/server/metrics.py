@@ -1,6 +1,6 @@
 """The server's own figures, for Prometheus. The release is judged by the gateway's; these explain them."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from modelops.server.inputs import InputFigures
 
@@ -13,6 +13,8 @@ class ServerMetrics:
 
     def __init__(self, release: str, revision: str) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
+        # Memory and processor time of this process; a release may bound the memory before there is traffic.
+        ProcessCollector(registry=self._registry)
         names = ("release", "revision")
         bound = {"release": release, "revision": revision}
         requests = Counter(

@@ -75,6 +75,26 @@ def test_analysis_shows_value_bound_samples_and_verdict() -> None:
     assert "Waits for:  more samples" in lines
 
 
+def test_smoke_test_shows_each_request_and_what_was_wrong() -> None:
+    """What a model answered before anybody was sent to it."""
+    requests = [
+        {"name": "flat", "ok": True, "latency": 0.0123},
+        {"name": "house", "ok": False, "latency": None, "message": "no answer within 10 s"},
+    ]
+    test = {"outcome": "Running", "testedAt": "2026-01-01T11:59:50Z", "memory": 104857600, "requests": requests}
+    obj = a_release(("Ready", "True", "Promoted", "v3"), smokeTest=test | {"message": "house: no answer within 10 s"})
+
+    lines = list(describe_lines(MODELRELEASE, obj, [], NOW))
+
+    at = lines.index("Smoke test:")
+    assert lines[at + 1] == "  Running, 10s ago, 100 MiB of memory: house: no answer within 10 s"
+    assert [line.split() for line in lines[at + 2 : at + 5]] == [
+        ["REQUEST", "OK", "SLOWEST", "MESSAGE"],
+        ["flat", "yes", "12", "ms"],
+        ["house", "no", "no", "answer", "within", "10", "s"],
+    ]
+
+
 def test_events_come_last_and_oldest_first() -> None:
     """The newest stands where the eye is after a long answer."""
     events = [

@@ -50,6 +50,20 @@ def test_way_of_a_revision_in_words(strategy: dict[str, Any], words: str) -> Non
     assert steps_words(ModelReleaseSpec.model_validate(spec(strategy))) == words
 
 
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ({"direct": {}}, "direct smoke test → 100 %"),
+        ({"canary": {"steps": [{"setWeight": 5}]}}, "canary smoke test → 5 % → 100 %"),
+        ({"canary": {"steps": [{"approve": {}}, {"smokeTest": {}}]}}, "canary approve → smoke test → 100 %"),
+    ],
+)
+def test_smoke_test_stands_where_it_is_run(strategy: dict[str, Any], words: str) -> None:
+    """Before all else, unless a step says it."""
+    tested = spec(strategy) | {"smokeTest": {"requests": [{"name": "any", "path": "/"}]}}
+    assert steps_words(ModelReleaseSpec.model_validate(tested)) == words
+
+
 def test_progress_shows_the_steps_that_a_strategy_comes_to() -> None:
     """Done, current and open ones, also where nobody wrote them down."""
     linear = {"linear": {"stepWeight": 40, "every": "5m"}}

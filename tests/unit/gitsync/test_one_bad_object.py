@@ -71,7 +71,7 @@ def test_refused_object_stops_no_other_one_but_every_deletion() -> None:
     """What was to be deleted may only have been renamed into what was refused."""
     cluster = Refusing(Stalled)
     with pytest.raises(Stalled, match="Dataset bad: no") as raised:
-        act(plan("bad", "b", "c"), Ports(cluster, None, None, None, None), each_by_itself=True)  # type: ignore[arg-type]
+        act(plan("bad", "b", "c"), Ports(cluster, None, None, None, None, None), each_by_itself=True)  # type: ignore[arg-type]
     assert raised.value.reason == "ApplyFailed"
     assert (cluster.applied, cluster.deleted) == (["b", "c"], [])
 
@@ -80,12 +80,12 @@ def test_absent_api_server_stops_everything() -> None:
     """It is no refusal: all is tried again later."""
     cluster = Refusing(Transient)
     with pytest.raises(Transient):
-        act(plan("a", "bad", "c"), Ports(cluster, None, None, None, None), each_by_itself=True)  # type: ignore[arg-type]
+        act(plan("a", "bad", "c"), Ports(cluster, None, None, None, None, None), each_by_itself=True)  # type: ignore[arg-type]
     assert (cluster.applied, cluster.deleted) == (["a"], [])
 
 
 def test_good_objects_are_applied_and_the_old_one_goes_last() -> None:
     """The order of the plan holds."""
     cluster = Refusing(Stalled)
-    act(plan("a", "b", "c"), Ports(cluster, None, None, None, None), each_by_itself=True)  # type: ignore[arg-type]
+    act(plan("a", "b", "c"), Ports(cluster, None, None, None, None, None), each_by_itself=True)  # type: ignore[arg-type]
     assert (cluster.applied, cluster.deleted) == (["a", "b", "c"], [("old", "uid")])

@@ -15,7 +15,7 @@ from modelops.ports import GitBlob, GitRemote
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.gitsource import GitSourceReconciler
 from modelops.reconcile.loop import Loop
-from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry, FakeServers
 
 NS, NAMES = "team", ("a", "b", "c", "d", "e", "f")
 RUN = """\
@@ -67,7 +67,7 @@ class World:
     def __init__(self) -> None:
         self.clock, self.git = FakeClock(), Repository()
         self.cluster = FakeCluster(self.clock)
-        ports = Ports(self.cluster, self.git, FakeRegistry(), FakeMetrics(), self.clock)
+        ports = Ports(self.cluster, self.git, FakeRegistry(), FakeMetrics(), self.clock, FakeServers())
         self.loop = Loop(GitSourceReconciler(), ports, jitter=lambda: 1.0)
         spec = {"url": "https://git.example.com/a.git", "ref": {"branch": "main"}, "path": "deploy", "prune": True}
         self.cluster.put(GITSOURCE.resource, {"metadata": {"name": "mine", "namespace": NS}, "spec": spec})

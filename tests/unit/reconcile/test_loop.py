@@ -15,7 +15,7 @@ from modelops.domain.plan import ApplyObject, ConditionSpec, CreateObject, Delet
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient, Waiting
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.loop import Loop
-from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry, FakeServers
 
 KEY = ("team", "models")
 SPEC = {"url": "https://git.example.com/models.git"}
@@ -62,7 +62,7 @@ class World:
     def __post_init__(self) -> None:
         self.cluster = FakeCluster(self.clock)
         self.put(SPEC)
-        ports = Ports(self.cluster, NoGit(), self.registry, FakeMetrics(), self.clock)
+        ports = Ports(self.cluster, NoGit(), self.registry, FakeMetrics(), self.clock, FakeServers())
         self.loop = Loop(self.script, ports, jitter=lambda: 1.0)
 
     def put(self, spec: dict[str, Any], **meta: Any) -> None:

@@ -1,5 +1,6 @@
 """When a release may move: windows, freezes, a newer version on the way, and how long it still takes."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -308,8 +309,7 @@ def shut(world: World, how: str) -> None:
     else:
         ports = world.loop._ports
         frozen = ports.settings.model_copy(update={"freeze": Freeze(reason="holidays")})
-        ports = type(ports)(ports.cluster, ports.git, ports.registry, ports.metrics, ports.clock, frozen)
-        world.loop = Loop(ModelReleaseReconciler(), ports, jitter=lambda: 1.0)
+        world.loop = Loop(ModelReleaseReconciler(), replace(ports, settings=frozen), jitter=lambda: 1.0)
 
 
 def _moment(text: str) -> datetime:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from modelops.api.v1alpha1.modelrelease import Strategy
-from modelops.domain.release.replay import Replay, play
+from modelops.api.v1alpha1.smoke import SmokeTest
+from modelops.domain.release.replay import ASSUMED, Replay, play
 from tests.unit.analysis.playing import RANGE, Answer, release, ticks
 
 GOOD = [0.99] * 8
@@ -66,3 +67,13 @@ def test_weights_tell_of_the_switch() -> None:
         {"blueGreen": {"prePromotion": {"duration": "10s"}, "postPromotion": {"duration": "1m"}}}, *GOOD, 0.2
     )
     assert [tick.weight for tick in found.ticks] == [0, *[100] * 7, 0]
+
+
+def test_smoke_test_is_taken_as_passed() -> None:
+    """Nobody sends requests offline; the output says so."""
+    smoke_test = SmokeTest.model_validate({"requests": [{"name": "any", "path": "/"}]})
+    strategy = Strategy.model_validate(canary({"smokeTest": {}}, *BAKE))
+    spec = release(RANGE).model_copy(update={"strategy": strategy, "smoke_test": smoke_test})
+    found = play("price", spec, ticks(*GOOD))
+    assert (found.outcome, found.at) == ("Promoted", 20)
+    assert "have passed the smoke test" in ASSUMED

@@ -199,6 +199,7 @@ def test_metrics_carry_release_and_revision() -> None:
             'modelops_server_requests_total{code="500",release="price",revision="abc"} 1.0',
             'modelops_server_nonfinite_outputs_total{release="price",revision="abc"} 1.0',
             'modelops_server_ready{release="price",revision="abc"} 1.0',
+            "process_resident_memory_bytes ",
         ):
             assert line in text
 

@@ -55,6 +55,7 @@ def walked() -> dict[str, dict[str, Any]]:
     """Return a release in every state that a panel or an alert looks for, by name."""
     found = {}
     world = World()
+    world.release(smokeTest={"requests": [{"name": "any", "path": "/"}]})
     world.first()
     world.canary()
     world.settle(seconds=80)

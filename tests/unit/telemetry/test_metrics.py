@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from modelops.api.kinds import DATASET, GITSOURCE, METRICTEMPLATE, MODELRELEASE, TRAININGRUN, Kind
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.verdicts import Reading, judge_of
+from modelops.errors import Transient
 from modelops.telemetry.analysis import bounds_of
 from modelops.telemetry.metrics import OperatorMetrics
 from tests.unit.release.world import NAME, NAMESPACE, World
@@ -65,6 +66,23 @@ def test_canary_in_analysis_is_told_whole(world: World, metrics: OperatorMetrics
     began = shown(metrics, "release_step_started_timestamp_seconds")[""]
     # 30 s of analysis, 5 s of warm-up, ten minutes of patience.
     assert shown(metrics, "release_step_due_timestamp_seconds") == {"": began + 635}
+
+
+def test_smoke_test_is_told_with_its_answers(world: World, metrics: OperatorMetrics) -> None:
+    """What it comes to, and how long each golden request took; a request that left the spec is deleted."""
+    world.release(smokeTest={"requests": [{"name": name, "path": "/"} for name in ("a", "b")]})
+    world.canary()
+    metrics.observed(MODELRELEASE, held(world))
+    assert on(metrics, "release_smoke_test_outcome") == ["Passed"]
+    assert shown(metrics, "release_golden_request_seconds") == {"a": 0.01, "b": 0.01}
+
+    world.release(smokeTest={"requests": [{"name": "c", "path": "/"}]})
+    world.servers.answer = Transient("NoAnswer", "no answer within 10 s")
+    world.train("3")
+    world.settle()
+    metrics.observed(MODELRELEASE, held(world))
+    assert on(metrics, "release_smoke_test_outcome") == ["Running"]
+    assert shown(metrics, "release_golden_request_seconds") == {}
 
 
 def test_value_ends_with_the_answers(world: World, metrics: OperatorMetrics) -> None:

@@ -15,7 +15,7 @@ from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.dataset import DatasetReconciler
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.trainingrun import TrainingRunReconciler
-from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistry, FakeServers
 
 NS, COMMIT = "pricing", "c" * 40
 DATASET_SPEC: dict[str, Any] = {
@@ -67,7 +67,7 @@ class World:
     def take_over(self) -> None:
         """Reconcile as another process from now on: with what the cluster and git hold, and nothing else."""
         settings = Settings(pool_fallback=self.fallback)
-        ports = Ports(self.cluster, self.git, FakeRegistry(), FakeMetrics(), self.clock, settings)  # type: ignore[arg-type]
+        ports = Ports(self.cluster, self.git, FakeRegistry(), FakeMetrics(), self.clock, FakeServers(), settings)  # type: ignore[arg-type]
         self.datasets = Loop(DatasetReconciler(), ports)
         self.runs = Loop(TrainingRunReconciler(), ports)
 

@@ -20,6 +20,7 @@ from modelops.api.v1alpha1.common import (
 )
 from modelops.api.v1alpha1.control import Freeze, OnNewVersion, RollbackWindow, Window
 from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, RoutingStatus, Shadow
+from modelops.api.v1alpha1.smoke import SmokeTest, SmokeTestStatus, SmokeTestStep
 from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, CanaryScale, Direct, Linear
 
 Alias = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -127,9 +128,10 @@ class Step(Model):
         "json_schema_extra": rules(
             rule(
                 "[has(self.setWeight), has(self.setCanaryScale), has(self.setHeaderRoute), has(self.setMirror), "
-                "has(self.analyze), has(self.bake), has(self.pause), has(self.approve)].filter(x, x).size() == 1",
-                "a step is exactly one of setWeight, setCanaryScale, setHeaderRoute, setMirror, analyze, bake, pause "
-                "and approve",
+                "has(self.smokeTest), has(self.analyze), has(self.bake), has(self.pause), has(self.approve)]"
+                ".filter(x, x).size() == 1",
+                "a step is exactly one of setWeight, setCanaryScale, setHeaderRoute, setMirror, smokeTest, analyze, "
+                "bake, pause and approve",
             )
         )
     }
@@ -143,6 +145,7 @@ class Step(Model):
     set_canary_scale: CanaryScale | None = None
     set_header_route: HeaderRoute | None = None
     set_mirror: Mirror | None = None
+    smoke_test: SmokeTestStep | None = None
 
 
 class Canary(Model):
@@ -194,6 +197,11 @@ class ModelReleaseSpec(Spec):
                 "(has(self.traffic) && has(self.traffic.hostnames) && self.traffic.hostnames.size() > 0)",
                 "runtime mlflow answers /invocations only, so traffic.hostnames must be set",
             ),
+            rule(
+                "has(self.smokeTest) || "
+                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, has(s.smokeTest)))",
+                "a smokeTest step says where spec.smokeTest is run; set it",
+            ),
         )
     }
 
@@ -201,6 +209,8 @@ class ModelReleaseSpec(Spec):
     serving: Serving = Serving()
     traffic: Traffic = Traffic()
     strategy: Strategy
+    smoke_test: SmokeTest | None = None
+    """What a new revision must answer before it gets any traffic; also the first one, whatever the strategy."""
     analysis: Analysis = Analysis()
     progress_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
     """How long a new revision may take to become ready before it is given up; time without room does not count."""
@@ -315,6 +325,8 @@ class ModelReleaseStatus(Status):
     here then."""
     ready_since: AwareDatetime | None = None
     """Since when as many of the canary's servers as it needs are ready; None while they are not."""
+    smoke_test: SmokeTestStatus | None = None
+    """Of the canary, and then of what became of it until the next one."""
     by_hand: bool = False
     """`promote --full` was said: what was not measured is not waited for."""
     approvals: Annotated[tuple[Approval, ...], Field(max_length=10)] = ()

@@ -49,7 +49,8 @@ def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: Worl
     if before is None:
         wanted = _wanted(spec, run)
         first = f"version {wanted}" if wanted else "the first version that is registered"
-        yield f"{first} takes all of the traffic once its servers are ready: nothing to compare it with"
+        tested = " and have passed the smoke test" if spec.smoke_test is not None else ""
+        yield f"{first} takes all of the traffic once its servers are ready{tested}: nothing to compare it with"
         yield from control_lines(spec)
         return
     yield from _changed_release(before, spec, fields, status, run)
@@ -108,6 +109,8 @@ def steps_words(spec: ModelReleaseSpec) -> str:
     """Return the way of a new revision in words: `canary 10 % → analyze 5m → 100 %`."""
     steps = written_steps(spec.strategy)
     words = [step_words(step) for step in steps]
+    if spec.smoke_test is not None and step_words({"smokeTest": {}}) not in words:
+        words.insert(0, step_words({"smokeTest": {}}))
     if not any(step.get("setWeight") == 100 for step in steps):
         words.append("100 %")
     chosen = (words for name, words in _NAMES.items() if getattr(spec.strategy, name) is not None)

@@ -37,6 +37,10 @@ def set_right(status: ModelReleaseStatus, now: datetime) -> tuple[ModelReleaseSt
     if canary is not None and canary.since is not None and canary.since - now > _SLACK:
         back = max(back, canary.since - now)
         ahead["canary"] = canary.model_copy(update={"since": now})
+    test = status.smoke_test
+    if test is not None and test.tested_at is not None and test.tested_at - now > _SLACK:
+        back = max(back, test.tested_at - now)
+        ahead["smoke_test"] = test.model_copy(update={"tested_at": now})
     window = status.rollback_window
     if window is not None and window.since - now > _SLACK:
         back = max(back, window.since - now)

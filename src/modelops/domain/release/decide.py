@@ -16,7 +16,7 @@ from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, ConditionSpec, DeleteObject, Plan, SetAlias
-from modelops.domain.release import in_force, objects, settle
+from modelops.domain.release import in_force, objects, settle, smoke_test
 from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
@@ -106,6 +106,10 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
         wait = starting(seen, status, canary)
         turn = replace(turn, status=wait.status, events=(*turn.events, *wait.events))
         return _end(seen, turn, "RolledBack", wait.failed) if wait.failed else turn
+    turn, failed = smoke_test.tested(seen, turn)
+    if failed:
+        return _end(seen, turn, "RolledBack", failed)
+    status = turn.status
     if status.stable is None:
         return _initial(seen, turn)
     if hold and status.paused_reason is None and not status.by_hand:
@@ -134,6 +138,8 @@ def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str, str]:
 
 def _initial(seen: Observed, turn: Turn) -> Turn:
     """Nothing serves yet: ready servers get the route and all of the traffic; there is nothing to compare with."""
+    if smoke_test.is_awaited(seen.spec, turn.status):
+        return turn.with_status(waiting_for=smoke_test.awaited_words(turn.status))
     if turn.status.weight == 100:
         return _promote(seen, turn, "Initial: the first version, nothing to compare with")
     return turn.with_status(desired_weight=100, waiting_for=objects.refusal(seen.route) or "the gateway")
@@ -232,7 +238,7 @@ def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
 
 def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
     """Return when something is due by the clock; everything else comes as an event."""
-    due = [seen.now + _IDLE, *next_watch(seen, status)]
+    due = [seen.now + _IDLE, *next_watch(seen, status), *smoke_test.next_look(seen.spec, status, seen.now)]
     if status.eta is not None:
         due.append(status.eta)
     if status.retiring and status.retiring_since is not None:

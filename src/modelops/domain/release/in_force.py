@@ -7,6 +7,7 @@ from modelops.domain.plan import ApplyObject
 from modelops.domain.release import objects, routing
 from modelops.domain.release.measure import fresh_step
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.smoke_test import is_awaited
 
 _BY_WEIGHT: Final = routing.Routing()
 
@@ -18,14 +19,14 @@ def route_of(seen: Observed, status: ModelReleaseStatus) -> ApplyObject | None:
     backends = objects.shares(stable, other, weight)
     if not backends:
         return None
-    wanted = routing.wanted(seen.spec, status)
+    wanted = _wanted(seen, status)
     extra = None if other is None or wanted == _BY_WEIGHT else seen.name_of(other)
     return objects.route_object(seen.owner, seen.spec, backends, seen.gateway, wanted, extra)
 
 
 def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
     """Return the status with what the gateway has put into force since: the wanted weight and routing."""
-    told = routing.told(routing.wanted(seen.spec, status))
+    told = routing.told(_wanted(seen, status))
     same = status.weight == status.desired_weight and status.routing == told
     if same and (status.weight_verified_at is not None or not routing.gets_requests(status)):
         return status
@@ -49,8 +50,13 @@ def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
 
 def awaited(seen: Observed, status: ModelReleaseStatus) -> str:
     """Return what the gateway has not confirmed yet, or why it refuses; nothing once all is in force."""
-    told = routing.told(routing.wanted(seen.spec, status))
+    told = routing.told(_wanted(seen, status))
     if status.weight == status.desired_weight and status.routing == told:
         return ""
     what = f"weight {status.desired_weight}" if status.routing == told else f"the routes{routing.words(told)}"
     return objects.refusal(seen.route) or f"the gateway to confirm {what}"
+
+
+def _wanted(seen: Observed, status: ModelReleaseStatus) -> routing.Routing:
+    # Steps that changed under a canary may bring it a route before it has passed the smoke test.
+    return _BY_WEIGHT if is_awaited(seen.spec, status) else routing.wanted(seen.spec, status)

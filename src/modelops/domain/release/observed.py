@@ -8,6 +8,7 @@ from typing import Any
 from modelops.api.v1alpha1.control import Freeze
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.verdicts import Reading
+from modelops.domain.release.golden import Answers
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.pods import Obstacle, obstacle
 from modelops.domain.release.revision import ServingDefaults, child_name
@@ -54,6 +55,8 @@ class Observed:
     """The operator's, for all releases."""
     unfit: tuple[tuple[Path, str], ...] = ()
     """Why metrics cannot use the MetricTemplates that they name, as (field, what is wrong and what to do)."""
+    golden: Answers | None = None
+    """Of the canary to the golden requests; None when it is not time to send them, or not all of them have come."""
 
     def name_of(self, revision: str) -> str:
         """Return the name of a revision's objects."""

@@ -1,7 +1,8 @@
 """A release played offline: the operator's own decisions over answers that were written down. Pure.
 
-Called by `modelops analyze`. Everything but the answers is assumed: servers are ready and weights in force at once, a
-version serves already, nobody gives a command. A metric is looked at on the first tick at which it is due.
+Called by `modelops analyze`. Everything but the answers is assumed: servers are ready and have passed the smoke test,
+weights are in force at once, a version serves already, nobody gives a command. A metric is looked at on the first tick
+at which it is due.
 """
 
 import math
@@ -26,7 +27,10 @@ from modelops.domain.release.steps import effective_steps, waits_for_human
 from modelops.domain.release.strategies import resolved
 from modelops.workflows.render import Owner
 
-ASSUMED: Final = "servers are ready and weights in force at once; samples are enough where none are given"
+ASSUMED: Final = (
+    "servers are ready, have passed the smoke test, and weights are in force at once; "
+    "samples are enough where none are given"
+)
 _START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _DEFAULTS: Final = ServingDefaults("server", "http://mlflow.invalid")
 _GATEWAY: Final = Gateway("modelops", "modelops-system")
@@ -120,7 +124,9 @@ class _World:
         # Replicas do not matter here, and none would never be ready.
         serving = spec.serving.model_copy(update={"replicas": 1})
         # Nor does the hour at which it is played.
-        spec = spec.model_copy(update={"serving": serving, "windows": (), "freeze": None, "rollback_window": None})
+        spec = spec.model_copy(
+            update={"serving": serving, "smoke_test": None, "windows": (), "freeze": None, "rollback_window": None}
+        )
         stable, canary = (
             RevisionStatus(
                 version=version, revision=revision_of(spec, version, _DEFAULTS), digest=version, since=_START

@@ -79,6 +79,7 @@ def promoted(status: ModelReleaseStatus, now: datetime, message: str) -> ModelRe
             # Measurements of the promoted one stay to be read until the next canary comes.
             "analysis": closed(status.analysis, promoted=True),
             "approvals": status.approvals,
+            "smoke_test": status.smoke_test,
         }
     )
 
@@ -93,6 +94,7 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
         "history": _recorded(status, canary, outcome, message, now),
         "analysis": closed(status.analysis, promoted=False),
         "approvals": status.approvals,
+        "smoke_test": status.smoke_test,
     }
     if outcome in ("RolledBack", "Aborted"):
         update["aborted"] = _held_back(status, canary)
@@ -137,6 +139,7 @@ _CLEAN: Final[dict[str, Any]] = {
     "capacity_missing_since": None,
     "starting_since": None,
     "ready_since": None,
+    "smoke_test": None,
     "by_hand": False,
     "approvals": (),
     "undo_to": None,

@@ -1,10 +1,13 @@
 """What is wrong with a spec that no schema can say. Pure; called by decide and by `modelops validate`."""
 
+import json
 from collections.abc import Iterator
+from typing import Final
 
 from modelops.api.v1alpha1.analysis import Analysis
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
+from modelops.domain.analysis.expressions import compile_expectation
 from modelops.domain.analysis.queries import unfillable
 from modelops.domain.analysis.verdicts import counts_requests
 from modelops.domain.release.looks import interval_of
@@ -12,6 +15,9 @@ from modelops.domain.release.route_soundness import unsound_routes
 from modelops.domain.release.routing import Routing, after
 from modelops.domain.release.steps import Path, effective_steps, path_of, weight_after
 from modelops.domain.release.windows import zone_problem
+from modelops.errors import Stalled
+
+_LARGEST_BODY: Final = 64 * 1024
 
 
 def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
@@ -24,6 +30,7 @@ def unsound(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     yield from _nothing_to_measure(spec)
     yield from _nothing_to_compare_with(spec)
     yield from unsound_routes(spec)
+    yield from _smoke_test(spec)
     for index, window in enumerate(spec.windows):
         if problem := zone_problem(window.time_zone):
             yield ("spec", "windows", index, "timeZone"), problem
@@ -50,6 +57,27 @@ def _deadlines(analysis: Analysis) -> Iterator[tuple[Path, str]]:
         if metric.no_data_deadline is not None and metric.no_data_deadline < interval:
             words = f"must be at least the interval, {format_duration(interval)}; nobody looks again before it"
             yield ("spec", "analysis", "metrics", index, "noDataDeadline"), words
+
+
+def _smoke_test(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
+    for index, request in enumerate(spec.smoke_test.requests if spec.smoke_test is not None else ()):
+        here: Path = ("spec", "smokeTest", "requests", index)
+        try:
+            compile_expectation(request.expect)
+        except Stalled as error:
+            yield (*here, "expect"), error.message.removeprefix("expect ")
+        if request.body is not None and (size := len(json.dumps(request.body))) > _LARGEST_BODY:
+            yield (*here, "body"), f"has {size // 1024} KiB of JSON; at most {_LARGEST_BODY // 1024} are sent"
+    steps = effective_steps(spec.strategy)
+    found = [index for index, step in enumerate(steps) if step.smoke_test is not None]
+    for index in found[1:]:
+        yield path_of(spec.strategy, index, "smokeTest"), "there is one already; a revision is tested once"
+    for index in found[:1]:
+        if any(step.set_weight for step in steps[:index]) or any(
+            after(steps[:at]) != Routing() for at in range(index + 1)
+        ):
+            words = "users' requests come before the golden ones; put it before the first weight, route or mirror"
+            yield path_of(spec.strategy, index, "smokeTest"), words
 
 
 def _nothing_to_measure(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:

@@ -7,7 +7,7 @@ as it needs are ready and no metric's last look was NoData or Error.
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
-from modelops.domain.release import in_force
+from modelops.domain.release import in_force, smoke_test
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
@@ -50,6 +50,8 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     status, steps = turn.status, effective_steps(seen.spec.strategy)
     if missing := in_force.awaited(seen, status):
         return _waiting(turn, missing)
+    if smoke_test.is_awaited(seen.spec, status):
+        return _waiting(turn, smoke_test.awaited_words(status))
     if status.step >= len(steps):
         return _last(seen, turn)
     step = steps[status.step]
@@ -58,6 +60,8 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     # Other steps may have come under a canary on its way: its weight is what those up to here say.
     if (weight := weight_after(steps[: status.step])) != status.desired_weight:
         return _weigh(seen, turn, weight)
+    if step.smoke_test is not None:
+        return _next(seen, turn)
     if step.set_header_route is not None or step.set_mirror is not None:
         return _route(seen, turn, step)
     if step.set_canary_scale is not None:

@@ -8,6 +8,7 @@ from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
 from modelops.domain.release.routing import words
+from modelops.domain.release.smoke_test import FAILED
 from modelops.domain.release.steps import effective_steps, ends_by_word
 
 _Conditions = tuple[ConditionSpec, ...]
@@ -112,7 +113,8 @@ def _degraded_reason(status: ModelReleaseStatus) -> str:
     last = status.history[-1] if status.history else None
     if last is None or last.outcome == "Aborted":
         return "Aborted"
-    return "DeadlineExceeded" if last.message.startswith("DeadlineExceeded") else "AnalysisFailed"
+    named = ("DeadlineExceeded", FAILED)
+    return next((reason for reason in named if last.message.startswith(reason)), "AnalysisFailed")
 
 
 def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:

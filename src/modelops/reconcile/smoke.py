@@ -1,0 +1,160 @@
+"""Sends the golden requests of smoke tests, and says how they were answered.
+
+On threads of their own, because a test may take a minute: a reconcile starts one, waits for a moment, and takes the
+answers with it or leaves them to a later one. What is under way when the operator ends is sent again by the next.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from modelops.api.labels import LOCAL_ENDPOINTS
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.api.v1alpha1.smoke import GoldenRequest, SmokeTest
+from modelops.domain.analysis.expressions import ExpressionError, compile_expectation
+from modelops.domain.release.golden import Answered, Answers
+from modelops.domain.release.revision import child_name
+from modelops.domain.release.smoke_test import digest_of, is_due
+from modelops.errors import ModelopsError, Stalled, Transient
+from modelops.ports import Answer, ModelServer
+from modelops.reconcile.bundle import Ports
+from modelops.workflows.render import Owner
+
+_PARALLEL: Final = 4
+_WITHIN: Final = timedelta(minutes=1)
+_MOST_KEPT: Final = 256
+_SHOWN: Final = 120
+_MEMORY: Final = re.compile(rb"^process_resident_memory_bytes(?:\{[^}\n]*\})? ([0-9.eE+]{1,32})\s*$", re.MULTILINE)
+Objects = Mapping[str, Mapping[str, Any]]
+"""By name."""
+_What = tuple[str, str]
+"""Revision and smoke test."""
+
+
+class SmokeTests:
+    """The smoke tests of all releases, a few at once.
+
+    Args:
+        patience: how long a reconcile waits for one. Seconds.
+    """
+
+    def __init__(self, *, patience: float = 0.5) -> None:
+        self._patience = patience
+        self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="smoke")
+        self._under_way: dict[str, tuple[_What, Future[Answers]]] = {}
+
+    def answers(
+        self,
+        spec: ModelReleaseSpec,
+        status: ModelReleaseStatus,
+        owner: Owner,
+        services: Objects,
+        deployments: Objects,
+        ports: Ports,
+        now: datetime,
+    ) -> Answers | None:
+        """Return the canary's answers once all of them have come; send the requests when it is time."""
+        test, canary = spec.smoke_test, status.canary
+        what, asked = self._under_way.pop(owner.uid, (None, None))
+        if test is None or canary is None or not is_due(spec, status, now):
+            return None
+        if asked is None or what != (canary.revision, digest_of(test)):
+            name = child_name(owner.name, canary.revision)
+            how = ports.settings.server_addresses
+            address = _noted(deployments.get(name)) if how == "annotation" else _of_service(services.get(name))
+            default = "/invocations" if spec.serving.runtime == "mlflow" else f"/v2/models/{owner.name}/infer"
+            asked = self._asking.submit(_tested, test, address, default, ports)
+        wait([asked], self._patience)
+        if asked.done():
+            return asked.result()
+        self._keep(owner.uid, (canary.revision, digest_of(test)), asked)
+        return None
+
+    def _keep(self, uid: str, what: _What, asked: Future[Answers]) -> None:
+        if len(self._under_way) >= _MOST_KEPT:
+            # Of releases that went while they were tested; another's answers are asked for once more.
+            self._under_way = {key: kept for key, kept in self._under_way.items() if not kept[1].done()}
+        self._under_way[uid] = what, asked
+
+
+def _of_service(service: Mapping[str, Any] | None) -> str:
+    """Return a Service's address; empty without one.
+
+    Its name would lead wherever a tenant lets it, by an ExternalName, and is not known everywhere at once.
+    """
+    address = ((service or {}).get("spec") or {}).get("clusterIP") or "None"
+    if address == "None":
+        return ""
+    return f"[{address}]" if ":" in address else str(address)
+
+
+def _noted(deployment: Mapping[str, Any] | None) -> str:
+    """Return a ready server's address as the local home notes it; empty without one."""
+    noted = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
+    return str(noted.get(LOCAL_ENDPOINTS, "")).partition(",")[0]
+
+
+def _tested(test: SmokeTest, address: str, default: str, ports: Ports) -> Answers:
+    """Send all requests to a server, as often as the test says."""
+    if not address:
+        return Answers(unreachable="they have no address")
+    with ports.servers.at(address, within=_WITHIN) as server:
+        try:
+            found = tuple(_asked(test, request, default, server) for request in test.requests)
+            return Answers(found, memory=_memory(server, test) if test.max_memory is not None else None)
+        except Transient as error:
+            return Answers(unreachable=error.message)
+
+
+def _asked(test: SmokeTest, request: GoldenRequest, default: str, server: ModelServer) -> Answered:
+    """Send one request again and again, until an answer is not as expected.
+
+    Raises:
+        Transient: there is no server (ServerUnreachable).
+    """
+    expected = compile_expectation(request.expect)
+    body = None if request.body is None else json.dumps(request.body).encode()
+    slowest: float | None = None
+    for _ in range(test.repeat):
+        try:
+            answer = server.ask(request.path or default, body, test.timeout)
+        except ModelopsError as error:
+            if error.reason == "ServerUnreachable":
+                raise
+            return Answered(request.name, slowest, error.message, passing=isinstance(error, Transient))
+        slowest = max(slowest or 0.0, answer.seconds)
+        try:
+            problem = "" if expected(answer.status, answer.body) else f"expected {_short(request.expect)}"
+        except ExpressionError as error:
+            problem = str(error)
+        if problem:
+            return Answered(request.name, slowest, f"{problem}, {_came(answer)}", passing=answer.status >= 500)
+    return Answered(request.name, slowest)
+
+
+def _came(answer: Answer) -> str:
+    text = " ".join(answer.body[:1024].decode(errors="replace").split())
+    shown = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return f"got status {answer.status}: {_short(shown)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _memory(server: ModelServer, test: SmokeTest) -> int | None:
+    """Return what a server says it takes; None if it does not say it."""
+    try:
+        answer = server.ask("/metrics", None, test.timeout)
+    except (Transient, Stalled):
+        return None
+    found = _MEMORY.search(answer.body) if answer.status == 200 else None
+    try:
+        said = float(found[1]) if found is not None else math.nan
+    except ValueError:
+        return None
+    return int(said) if math.isfinite(said) else None
