@@ -9,6 +9,7 @@ from modelops.api.v1alpha1.computepool import ComputePoolSpec
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
 from modelops.api.v1alpha1.trainingrun import Compute, TrainerGit, TrainingRunSpec, TrainingRunStatus
 from modelops.domain.plan import Plan
+from modelops.domain.preflight import launched
 from modelops.domain.training.admit import admit
 from modelops.domain.training.decide import Code, Data, Observed, decide_training
 from modelops.errors import Stalled
@@ -16,11 +17,15 @@ from modelops.ports import code_digest
 from modelops.reconcile import workflows
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import delivered_by
+from modelops.reconcile.places import Places
 from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
 
 
 class TrainingRunReconciler:
     """The TrainingRun's part of the loop."""
+
+    def __init__(self) -> None:
+        self._places = Places()
 
     @property
     def kind(self) -> Kind:
@@ -42,7 +47,7 @@ class TrainingRunReconciler:
         admission = admit(
             spec.compute, _pools(spec.compute, ports), owner.namespace, fallback=ports.settings.pool_fallback
         )
-        return Observed(
+        seen = Observed(
             owner=owner,
             spec=spec,
             status=current,
@@ -65,6 +70,9 @@ class TrainingRunReconciler:
             mlflow_url=ports.settings.mlflow_public_url or ports.settings.mlflow_tracking_uri,
             now=ports.clock.now(),
         )
+        if launched(decide_training(seen)) is None:
+            return seen
+        return replace(seen, place=self._places.of(owner.namespace, ports))
 
     def decide(self, observed: Observed) -> Plan:
         """Decide."""

@@ -23,7 +23,7 @@ from modelops.api.v1alpha1.trainingrun import (
     TrainingRunSpec,
     TrainingRunStatus,
 )
-from modelops.domain import attempts, status
+from modelops.domain import attempts, preflight, status
 from modelops.domain.plan import Action, ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.training.admit import Admission
 from modelops.domain.workflow_waits import wait_of
@@ -81,11 +81,18 @@ class Observed:
     """Id of an unhandled `retry` command."""
     mlflow_url: str
     now: datetime
+    place: preflight.Place | None = None
+    """Its namespace, where a Workflow is about to be made."""
 
 
 def decide_training(seen: Observed) -> Plan:
     """Return the plan for a TrainingRun."""
-    return attempts.tidied(_decide(seen), seen.strays)
+    plan = attempts.tidied(_decide(seen), seen.strays)
+    refused = preflight.refusal(plan, seen.place)
+    if refused is None:
+        return plan
+    conditions = (*refused.conditions, ConditionSpec("Admitted", "False", refused.reason, refused.message))
+    return attempts.tidied(Plan(seen.status, conditions, requeue_after=preflight.AGAIN), seen.strays)
 
 
 def _decide(seen: Observed) -> Plan:
