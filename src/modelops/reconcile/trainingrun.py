@@ -7,10 +7,11 @@ from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, Kind
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
-from modelops.api.v1alpha1.trainingrun import Compute, TrainerGit, TrainingRunSpec, TrainingRunStatus
+from modelops.api.v1alpha1.trainer import TrainerGit
+from modelops.api.v1alpha1.trainingrun import Compute, TrainingRunSpec, TrainingRunStatus
 from modelops.domain.plan import Plan
 from modelops.domain.preflight import launched
-from modelops.domain.training.admit import admit
+from modelops.domain.training.admit import admit, noted
 from modelops.domain.training.decide import Code, Data, Observed, decide_training
 from modelops.errors import Stalled
 from modelops.ports import code_digest
@@ -44,9 +45,8 @@ class TrainingRunReconciler:
             code, unknown = _code(obj, spec.trainer.git, ports)
             if code is None:
                 data, waiting = None, unknown
-        admission = admit(
-            spec.compute, _pools(spec.compute, ports), owner.namespace, fallback=ports.settings.pool_fallback
-        )
+        pools, fallback = _pools(spec.compute, ports), ports.settings.pool_fallback
+        admission = noted(admit(spec.compute, pools, owner.namespace, fallback=fallback), spec.trainer)
         seen = Observed(
             owner=owner,
             spec=spec,
@@ -64,6 +64,7 @@ class TrainingRunReconciler:
                 retries=admission.retries,
                 gpus=admission.gpus,
                 pool=admission.pool,
+                code_image=spec.trainer.image,
             ),
             commit=(obj["metadata"].get("annotations") or {}).get(APPLIED_COMMIT, ""),
             command=retry_command(obj, current),

@@ -103,6 +103,18 @@ class TrainingInput(Model):
         """Name of the MLflow experiment."""
         return f"modelops/{self.namespace}/{self.name}"
 
+    @property
+    def where(self) -> str:
+        """What trains, as messages begin with it: the path of code, or the image without its digest."""
+        if self.code is not None:
+            return self.code.path
+        return (self.run.trainer.image or self.run.trainer.builtin or "").partition("@")[0]
+
+    @property
+    def code_digest(self) -> str:
+        """Of a team's own code; empty for the builtin, and where only a tag names an image."""
+        return self.code.digest if self.code is not None else self.run.trainer.image_digest
+
     def tags(self) -> dict[str, str]:
         """Return the tags of the run, and of the version it may become."""
         return {
@@ -116,7 +128,7 @@ class TrainingInput(Model):
             "modelops.workflowUid": self.workflow_uid,
             "modelops.namespace": self.namespace,
             "modelops.trainingRun": self.name,
-        } | ({"modelops.codeDigest": self.code.digest} if self.code is not None else {})
+        } | ({"modelops.codeDigest": self.code_digest} if self.code_digest else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,8 +132,7 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
             from modelops.steps.own import inputs  # noqa: PLC0415
 
             training = contexts.parse_training(text, workflow)
-            assert training.code is not None
-            url = training.code.url
+            url = training.code.url if training.code is not None else ""
             inputs.bring(training, context, lambda private: fetch.open_repository(url, private, environment))
         case "rows":
             from modelops.steps.own import rows  # noqa: PLC0415

@@ -50,6 +50,8 @@ class Runtime:
     pool: ComputePoolSpec | None = None
     registry_secret: str | None = None
     """The Secret with MLflow's login in the owner's namespace. Steps that run a team's code do not get it."""
+    code_image: str | None = None
+    """The image that a team's code runs in; None for `image`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,8 @@ _OWN: Final = (
     replace(_TRAIN[1], init=("rows", "predict")),
     _TRAIN[2],
 )
+LENT: Final = ("/tmp/own/lent/busybox", "sh", "/tmp/own/lent/run")  # noqa: S108
+"""What runs in a team's image: brought there by `inputs`, it runs their command, which stands in MODELOPS_STEP only."""
 _UNTRUSTED: Final = frozenset({"code", "predict"})
 """Steps that run a team's own code: no address, no credentials of anything."""
 _NEEDS_GIT: Final = frozenset({"prepare", "inputs"})
@@ -224,6 +228,8 @@ def _dag_task(task: _Task, tasks: Sequence[_Task], index: int) -> dict[str, Any]
 
 def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
     container = _container(task.name, step, runtime, secret)
+    if not task.init and task.name == "train":
+        container |= _gpus(runtime)
     container["env"] += [
         {"name": f"MODELOPS_{name.upper().replace('-', '_')}", "value": f"{{{{inputs.parameters.{name}}}}}"}
         for name in task.inputs
@@ -245,6 +251,10 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
         template["initContainers"] = []
         for name in task.init:
             init = {"name": name, **_container(name, step, runtime, secret)}
+            if name == "code":
+                init |= _gpus(runtime)
+                if runtime.code_image is not None:
+                    init |= {"image": runtime.code_image, "command": list(LENT), "env": []}
             if name == "rows":  # which has to know whose model it fetches
                 init["env"] += [env for env in container["env"] if env["name"] == "MODELOPS_RUN_ID"]
             template["initContainers"].append(init)
@@ -293,16 +303,18 @@ def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str
     }
     if name in _UNTRUSTED:
         container["volumeMounts"].append({"name": "nothing", "mountPath": _TOKENS, "readOnly": True})
-    own = bool(step.get("code"))
-    if runtime.gpus and name == ("code" if own else "train"):
-        pool = runtime.pool or ComputePoolSpec()
-        container["resources"] = {"limits": {pool.resource_name: runtime.gpus}}
     return container
 
 
-def step_json(step: Mapping[str, Any]) -> str:
-    """Return a step's input as JSON in which Argo finds no template tag.
+def _gpus(runtime: Runtime) -> dict[str, Any]:
+    pool = runtime.pool or ComputePoolSpec()
+    return {"resources": {"limits": {pool.resource_name: runtime.gpus}}} if runtime.gpus else {}
 
-    `{{` can occur in JSON only inside strings, where the escape means the same character.
+
+def step_json(step: Mapping[str, Any]) -> str:
+    """Return a step's input as JSON in which Argo finds no template tag, and the kubelet no variable.
+
+    `{{` and `$(` can occur in JSON only inside strings, where the escape means the same character.
     """
-    return json.dumps(step, separators=(",", ":"), sort_keys=True).replace("{{", "\\u007b\\u007b")
+    text = json.dumps(step, separators=(",", ":"), sort_keys=True)
+    return text.replace("{{", "\\u007b\\u007b").replace("$(", "\\u0024(")

@@ -171,7 +171,7 @@ def _read(seen: Observed, data: Data, new: TrainingRunStatus, attempt: Attempt, 
         dataset_commit=data.revision.commit,
         content_digest=data.revision.content_digest,
         dataset_digest=data.revision.digest,
-        code_digest=seen.code.digest if seen.code is not None else "",
+        code_digest=seen.code.digest if seen.code is not None else seen.spec.trainer.image_digest,
         workflow_uid=new.workflow.uid if new.workflow else "",
         run_id=run_id,
     )
@@ -311,7 +311,7 @@ def _render(seen: Observed, data: Data, attempt: Attempt) -> dict[str, Any]:
         code, secret = seen.code, seen.code.secret
         step["code"] = {"url": code.url, "commit": code.commit, "path": code.path, "digest": code.digest}
     name = attempts.workflow_name("tr", seen.owner.name, attempt)
-    own = seen.code is not None
+    own = seen.spec.trainer.own
     return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime, secret, own=own)
 
 
@@ -324,7 +324,7 @@ def inputs_of(spec: TrainingRunSpec, data: Data, code: Code | None = None) -> di
 def made_of(spec: TrainingRunSpec) -> dict[str, Any]:
     """Return the part of a spec that a model is made of; compute, suspend and names of objects are not part of it."""
     left_out = {"suspend", "compute", "dataset_ref"}
-    if spec.trainer.git is not None:  # which prepares its columns by itself
+    if spec.trainer.own:  # which prepares its columns by itself
         left_out |= {"prepare", "training_rows"}
     dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=left_out)
     return dumped
