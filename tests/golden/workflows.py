@@ -72,6 +72,15 @@ def rendered() -> dict[str, dict[str, Any]]:
             replace(gpu, code_image=image),
             own=True,
         ),
+        "train-template.yaml": training_workflow(
+            run,
+            "tr-price-7e8f9a0b",
+            "7e8f9a0b",
+            digest,
+            {**step, "name": "price", "run": {"trainer": {"workflowTemplate": {"name": "boosted"}}}},
+            replace(gpu, code_template=("boosted", "train")),
+            own=True,
+        ),
     }
 
 

@@ -147,6 +147,7 @@ METRICTEMPLATE = Kind(
 KINDS: tuple[Kind, ...] = (GITSOURCE, DATASET, TRAININGRUN, MODELRELEASE, COMPUTEPOOL, METRICTEMPLATE)
 
 WORKFLOW = Resource("argoproj.io", "v1alpha1", "Workflow", "workflows")
+WORKFLOWTEMPLATE = Resource("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates")
 WORKFLOWTASKRESULT = Resource("argoproj.io", "v1alpha1", "WorkflowTaskResult", "workflowtaskresults")
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 CONTROLLERREVISION = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")

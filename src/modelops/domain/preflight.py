@@ -109,14 +109,16 @@ def refusal(plan: Plan, place: Place | None) -> Refusal | None:
     return _no_room(asked_of(workflow), place)
 
 
-def asked_of(workflow: Mapping[str, Any]) -> dict[str, int]:
-    """Return what a Workflow is sure to ask of a quota at least: resource → amount. Its steps run one at a time."""
-    asked = {"count/workflows.argoproj.io": 1, "pods": 1, "count/pods": 1}
+def asked_of(workflow: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a Workflow is sure to ask of a quota at least: resource → quantity. Its steps run one at a time."""
+    asked = {"count/workflows.argoproj.io": "1", "pods": "1", "count/pods": "1"}
     for template in workflow["spec"]["templates"]:
         for container in (*template.get("initContainers", ()), template.get("container", {})):
             for resource, amount in ((container.get("resources") or {}).get("limits") or {}).items():
                 name = f"requests.{resource}"
-                asked[name] = max(asked.get(name, 0), int(amount))
+                asked[name] = max(asked.get(name, "0"), str(amount), key=quantity)
+    for claim in workflow["spec"].get("volumeClaimTemplates", ()):
+        asked |= {"persistentvolumeclaims": "1", "requests.storage": claim["spec"]["resources"]["requests"]["storage"]}
     return asked
 
 
@@ -135,17 +137,16 @@ def quantity(text: str) -> Decimal:
     return Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[decimal or ""])
 
 
-def _no_room(asked: Mapping[str, int], place: Place) -> Refusal | None:
+def _no_room(asked: Mapping[str, str], place: Place) -> Refusal | None:
     for quota in place.quotas:
         for resource, hard in sorted(quota.hard.items()):
-            amount = asked.get(resource, 0)
-            used = quota.used.get(resource, "0")
-            if amount == 0 and resource not in _EVERY_POD:
+            if resource not in asked and resource not in _EVERY_POD:
                 continue
+            amount, used = quantity(asked.get(resource, "0")), quota.used.get(resource, "0")
             left = quantity(hard) - quantity(used)
             if left >= amount and left > 0:
                 continue
-            what = f"{resource}: {amount or 'some'} asked, {used} of {hard} used"
+            what = f"{resource}: {asked.get(resource, 'some')} asked, {used} of {hard} used"
             remedy = "ask for less, or for a larger quota" if amount > quantity(hard) else "it starts once there is"
             where = f"ResourceQuota {quota.name} of namespace {place.account.namespace}"
             return Refusal("QuotaExceeded", f"{where} has no room: {what}; {remedy}", passes=True)

@@ -84,7 +84,7 @@ class TrainingInput(Model):
     """`MODELOPS_STEP` of train, evaluate and register, and of the init containers around a team's own code."""
 
     api_version: str
-    step: Literal["train", "evaluate", "register", "inputs", "code", "rows", "predict"]
+    step: Literal["bring", "train", "evaluate", "register", "inputs", "code", "rows", "predict"]
     namespace: str
     name: str
     attempt: str
@@ -94,6 +94,8 @@ class TrainingInput(Model):
     dataset: dataset.DatasetSpec
     run: trainingrun.TrainingRunSpec
     code: CodeInput | None = None
+    template_digest: str = ""
+    """Of the WorkflowTemplate that trains, if one does."""
     promoted_alias: str = "champion"
     workflow_uid: str = ""
     gpus: int = 0
@@ -108,12 +110,15 @@ class TrainingInput(Model):
         """What trains, as messages begin with it: the path of code, or the image without its digest."""
         if self.code is not None:
             return self.code.path
-        return (self.run.trainer.image or self.run.trainer.builtin or "").partition("@")[0]
+        trainer = self.run.trainer
+        if trainer.workflow_template is not None:
+            return f"WorkflowTemplate {trainer.workflow_template.name}"
+        return (trainer.image or trainer.builtin or "").partition("@")[0]
 
     @property
     def code_digest(self) -> str:
         """Of a team's own code; empty for the builtin, and where only a tag names an image."""
-        return self.code.digest if self.code is not None else self.run.trainer.image_digest
+        return self.code.digest if self.code is not None else self.template_digest or self.run.trainer.image_digest
 
     def tags(self) -> dict[str, str]:
         """Return the tags of the run, and of the version it may become."""

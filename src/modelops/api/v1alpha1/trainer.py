@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from modelops.api.v1alpha1.common import LocalRef, Model, RepositoryPath, rule, rules
+from modelops.api.v1alpha1.common import LocalRef, Model, Name, RepositoryPath, rule, rules
 
 
 class TrainerGit(Model):
@@ -18,17 +18,28 @@ class TrainerGit(Model):
     """Take a model that is a pickle, which runs its author's code in whoever loads it."""
 
 
+class TrainerTemplate(Model):
+    """Your own training as an Argo WorkflowTemplate; its contract is in docs/training.md."""
+
+    name: Name
+    """In this namespace. Its entrypoint is run, with the parameters `input` and `output`."""
+
+
 class Trainer(Model):
-    """Who trains: exactly one of builtin, git and image."""
+    """Who trains: exactly one of builtin, git, image and workflowTemplate."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "[has(self.builtin), has(self.git), has(self.image)].filter(x, x).size() == 1",
-                "set exactly one of builtin, git and image",
+                "[has(self.builtin), has(self.git), has(self.image), has(self.workflowTemplate)]"
+                ".filter(x, x).size() == 1",
+                "set exactly one of builtin, git, image and workflowTemplate",
             ),
             rule("has(self.image) == has(self.command)", "image and command go together"),
-            rule("!has(self.allowPickle) || has(self.image)", "allowPickle goes with image; of git it stands in git"),
+            rule(
+                "!has(self.allowPickle) || has(self.image) || has(self.workflowTemplate)",
+                "allowPickle goes with image and workflowTemplate; of git it stands in git",
+            ),
         )
     }
 
@@ -40,6 +51,7 @@ class Trainer(Model):
         Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(min_length=1, max_length=64)] | None
     ) = None
     """What is run in the image: program and arguments. No shell takes part."""
+    workflow_template: TrainerTemplate | None = None
     allow_pickle: bool | None = None
     """Take a model that is a pickle, which runs its author's code in whoever loads it."""
 

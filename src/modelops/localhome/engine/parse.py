@@ -165,7 +165,8 @@ def _container(where: str, container: Mapping[str, Any]) -> Container:
         raise UnsupportedLocallyError(f"{where}: needs a container with a command; images are not run here")
     if tuple(container["command"]) == LENT:
         raise UnsupportedLocallyError(
-            f"image {container.get('image')} is not run on one machine; train from git here (trainer.git), or on a cluster"
+            f"image {container.get('image')} is not run on one machine; train from git here (trainer.git) "
+            "or on a cluster"
         )
     _refuse_unknown(f"{where}: container", container, _CONTAINER)
     return Container(

@@ -32,7 +32,7 @@ def collect(step: TrainingInput, context: Context, run: Run) -> None:
         run,
         metrics=[Metric(name, value, at) for name, values in metrics.items() for at, value in enumerate(values)],
         params={key: json.dumps(value)[:6000] for key, value in step.run.hyperparameters.items()}
-        | ({"code": where, "codeCommit": step.code.commit} if step.code else {"image": step.run.trainer.image or ""}),
+        | ({"code": where, "codeCommit": step.code.commit} if step.code else {"code": step.run.trainer.image or where}),
     )
     # The digest goes last: it says that everything else is there.
     mlflow.log(run, tags={"modelops.artifactDigest": digest})

@@ -1,6 +1,7 @@
 """inputs: brings data and code to where the team's code will find them. Ours; it holds the credentials.
 
-Called by `main` as an init container of train. The test part is never among what it brings.
+Called by `main` as an init container of train, and as a step of its own before a team's WorkflowTemplate. The test part
+is never among what it brings.
 """
 
 import json
