@@ -83,6 +83,10 @@ class Cluster(Objects, Protocol):
         """
         ...
 
+    def may(self, account: ServiceAccount | None, namespace: str, verb: str, resource: Resource) -> bool | None:
+        """Return whether an account (None: the operator) may do something in a namespace; None if nobody can tell."""
+        ...
+
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Put `/status`, guarded by the object's resourceVersion."""
         ...

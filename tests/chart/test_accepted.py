@@ -3,11 +3,13 @@
 import pytest
 import yaml
 
-from modelops.api.kinds import NAMESPACE, POD
+from modelops.api.kinds import NAMESPACE, POD, WORKFLOW
 from tests.chart.cluster import CHART, SYSTEM, Cluster
 from tests.golden.chart import ROOT, SETS
+from tests.golden.workflows import rendered
 
 pytestmark = pytest.mark.real_apiserver
+_OF_PODS = ("securityContext", "volumes", "nodeSelector", "tolerations")
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +39,23 @@ def test_pods_keep_the_restricted_standard(prepared: Cluster, name: str) -> None
     for number, template in enumerate(templates):
         meta = {"name": f"pod-{number}", "namespace": SYSTEM}
         assert prepared.admin.dry_run(POD, {"metadata": meta, "spec": template["spec"]}) is not None
+
+
+@pytest.mark.parametrize("name", sorted(rendered()))
+def test_workflows_and_their_pods_are_accepted(prepared: Cluster, name: str) -> None:
+    """Each step as a pod: the API server takes it whole, under the restricted standard."""
+    workflow = rendered()[name]
+    workflow["metadata"]["namespace"] = SYSTEM
+    assert prepared.admin.dry_run(WORKFLOW, workflow) is not None
+    spec = workflow["spec"]
+    templates = [template for template in spec["templates"] if "container" in template]
+    assert templates
+    for template in templates:
+        pod = {
+            **{field: value for field, value in spec.items() if field in _OF_PODS},
+            "containers": [{"name": "main", **template["container"]}],
+            "initContainers": template.get("initContainers", []),
+            "restartPolicy": "Never",
+        }
+        meta = {"name": f"{workflow['metadata']['name']}-{template['name']}", "namespace": SYSTEM}
+        assert prepared.admin.dry_run(POD, {"metadata": meta, "spec": pod}) is not None

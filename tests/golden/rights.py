@@ -49,7 +49,7 @@ def text_of(rights: Mapping[str, Rights]) -> str:
     """Return the golden text."""
     parts = ["# Written by `python -m tests.golden.rights`; what everybody who is logged in may do is left out.\n"]
     for title, granted in rights.items():
-        lines = [f"{resource:<44}{' '.join(sorted(verbs))}\n" for resource, verbs in sorted(granted.items())]
+        lines = [f"{resource:<43} {' '.join(sorted(verbs))}\n" for resource, verbs in sorted(granted.items())]
         parts.append(f"\n# {title}\n{''.join(lines)}")
     return "".join(parts)
 

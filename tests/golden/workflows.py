@@ -3,6 +3,7 @@
 They are what people read to see what runs, what Argo's own linter is held against, and what a change shows in review.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ def rendered() -> dict[str, dict[str, Any]]:
     cpu = Runtime(_IMAGE, _MLFLOW, timeout=timedelta(minutes=10), retries=2)
     gpu = Runtime(_IMAGE, _MLFLOW, "modelops-workflow", timedelta(hours=2), 2, 1, _POOL, "modelops-registry")
     digest = "sha256:" + "0" * 64
+    image = f"registry.example.com/pricing/trainer@{digest}"
+    trainer = {"image": image, "command": ["python", "-m", "pricing.train", "{{not a tag}}"]}
     return {
         "prepare.yaml": prepare_workflow(
             dataset, "ds-listings-1a2b3c4d", "1a2b3c4d", digest, step, cpu, "git-credentials"
@@ -58,6 +61,24 @@ def rendered() -> dict[str, dict[str, Any]]:
             {**step, "name": "price", "code": {"path": "train.py", "digest": digest}},
             gpu,
             "git-credentials",
+            own=True,
+        ),
+        "train-image.yaml": training_workflow(
+            run,
+            "tr-price-3a4b5c6d",
+            "3a4b5c6d",
+            digest,
+            {**step, "name": "price", "run": {"trainer": trainer}},
+            replace(gpu, code_image=image),
+            own=True,
+        ),
+        "train-template.yaml": training_workflow(
+            run,
+            "tr-price-7e8f9a0b",
+            "7e8f9a0b",
+            digest,
+            {**step, "name": "price", "run": {"trainer": {"workflowTemplate": {"name": "boosted"}}}},
+            replace(gpu, code_template=("boosted", "train")),
             own=True,
         ),
     }

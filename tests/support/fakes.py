@@ -66,7 +66,9 @@ class FakeCluster:
     accounts: set[ServiceAccount] | None = None
     """Which exist; None knows no accounts, as the local home does."""
     rights: dict[str, set[str]] = field(default_factory=dict)
-    """User → what it may, as `verb plural`; a user that is not here may do everything."""
+    """User → what it may, as `verb plural`; a user that is not here may do everything. The operator is `operator`."""
+    asked: int = 0
+    """How often somebody asked what may be done."""
     acted: list[str] = field(default_factory=list)
     """Every write made as an account, as `user: verb plural/name`."""
     _version: int = 0
@@ -74,6 +76,11 @@ class FakeCluster:
 
     def has_account(self, account: ServiceAccount) -> bool:
         return self.accounts is None or account in self.accounts
+
+    def may(self, account: ServiceAccount | None, namespace: str, verb: str, resource: Resource) -> bool | None:
+        self.asked += 1
+        allowed = self.rights.get("operator" if account is None else account.user)
+        return allowed is None or f"{verb} {resource.plural}" in allowed
 
     def acting_as(self, account: ServiceAccount) -> "Acting":
         """Return the cluster as an account may see and change it."""

@@ -10,12 +10,11 @@ from modelops.adapters.cluster import KubeClient
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import HTTPROUTE, KINDS, NAMESPACE, SERVICEACCOUNT, WORKFLOW, Resource
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
-from tests.support.operators import CRD, ROLEBINDING, Replicas, open_crd, served, until
+from tests.support.operators import CRD, ROLE, ROLEBINDING, Replicas, open_crd, served, until
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = ServiceAccount("modelops-system", "modelops")
 _RBAC = "rbac.authorization.k8s.io"
-ROLE = Resource(_RBAC, "v1", "Role", "roles")
 CLUSTERROLE = Resource(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
 CLUSTERROLEBINDING = Resource(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
 _INSTALLED = {one.kind: one for one in (NAMESPACE, SERVICEACCOUNT, ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)}

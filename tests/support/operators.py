@@ -22,6 +22,7 @@ from typing import Any, Self
 import yaml
 
 from modelops.adapters.cluster import KubeClient
+from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import (
     COMPUTEPOOL,
     GITSOURCE,
@@ -39,6 +40,7 @@ from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 CRDS = Path(__file__).parents[2] / "crds"
 TEAM = "team"
 LEASE_NAME = "modelops"
+ROLE = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLEBINDING = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
 CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
@@ -80,7 +82,18 @@ def _furnished(server: KubeApiServer, directory: Path) -> Path:
     until(lambda: served(client, WORKFLOW) and served(client, HTTPROUTE), 30, "the CRDs are served")
     until(lambda: served(client, TRAININGRUN.resource) and served(client, COMPUTEPOOL.resource), 30, "ours are served")
     client.apply(NAMESPACE, {"metadata": {"name": TEAM}})
+    let_workflows_run(client, ServiceAccount(TEAM, "default"))
     return config
+
+
+def let_workflows_run(client: KubeClient, account: ServiceAccount) -> None:
+    """Make an account, and let Argo's executor hand results back as it."""
+    where = {"name": account.name, "namespace": account.namespace}
+    client.apply(SERVICEACCOUNT, {"metadata": where})
+    rules = [{"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]}]
+    client.apply(ROLE, {"metadata": where, "rules": rules})
+    role = {"apiGroup": ROLE.group, "kind": ROLE.kind, "name": account.name}
+    client.apply(ROLEBINDING, {"metadata": where, "roleRef": role, "subjects": [{"kind": "ServiceAccount", **where}]})
 
 
 def served(client: KubeClient, resource: Resource) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from modelops.api.accounts import ServiceAccount
-from modelops.api.kinds import EVENT, SERVICEACCOUNT, Resource
+from modelops.api.kinds import EVENT, LOCALACCESSREVIEW, SERVICEACCOUNT, Resource
 from modelops.ports import Cluster, Objects
 from modelops.shell.registry import watched
 
@@ -83,6 +83,11 @@ class RecordedCluster(RecordedObjects):
     def has_account(self, account: ServiceAccount) -> bool:
         self.note(named(SERVICEACCOUNT), "get")
         return self._cluster.has_account(account)
+
+    def may(self, account: ServiceAccount | None, namespace: str, verb: str, resource: Resource) -> bool | None:
+        if account is not None:  # everybody may ask about oneself
+            self.note(named(LOCALACCESSREVIEW), "create")
+        return self._cluster.may(account, namespace, verb, resource)
 
     def replace_status(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any]:
         self.note(named(resource, "status"), "update")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, LEASE, METRICTEMPLATE, SECRET, SERVICEACCOUNT
+from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, LEASE, METRICTEMPLATE, SECRET, SERVICEACCOUNT, WORKFLOWTEMPLATE
 from modelops.api.labels import CONFIRM_PRUNE
 from modelops.ports import GitBlob, GitRemote
 from modelops.reconcile.bundle import Ports
@@ -20,6 +20,7 @@ from tests.support.fakes import FakeClock, FakeCluster, FakeMetrics, FakeRegistr
 from tests.tenancy.conftest import Cluster, configmap, dataset
 from tests.tenancy.recorded import RecordedCluster, Rights, named
 from tests.unit.release.world import World as ReleaseWorld
+from tests.unit.training.test_own_template import boosted
 from tests.unit.training.test_walk import World as TrainingWorld
 
 _ELECTION = {named(LEASE): {"get", "watch", "create", "patch"}}
@@ -110,6 +111,10 @@ def _train(operator: Rights, tenant: Rights) -> None:
     world.reconcile()
     assert len(world.workflows("tr")) == 1
     world.registered()
+    world.cluster.put(WORKFLOWTEMPLATE, boosted())
+    world.train(trainer={"workflowTemplate": {"name": "boosted"}})
+    world.reconcile()
+    assert len(world.workflows("tr")) == 2
 
 
 def _release(operator: Rights, tenant: Rights) -> None:
@@ -147,9 +152,10 @@ def test_rights_are_what_the_golden_file_says(cluster: Cluster) -> None:
 def test_operator_may_do_what_its_code_does_and_nothing_else(used: tuple[Rights, Rights]) -> None:
     """No right is unused and none is missing, verb by verb, over the life of a commit, a run and thirteen releases."""
     granted = rights.committed()
-    accounts = {named(SERVICEACCOUNT): {"get", "impersonate"}}
-    assert granted[rights.EVERYWHERE] | granted[rights.LET] == used[0]
-    assert granted[rights.LET] == accounts
+    accounts = named(SERVICEACCOUNT)
+    assert granted[rights.LET] == {accounts: {"impersonate"}}
+    whole = granted[rights.EVERYWHERE] | {accounts: granted[rights.EVERYWHERE][accounts] | {"impersonate"}}
+    assert whole == used[0]
     assert granted[rights.ITS_OWN] == _ELECTION
 
 

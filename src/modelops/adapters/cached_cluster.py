@@ -164,6 +164,10 @@ class CachedCluster(WriteThrough):
         """Return whether the account exists, asked live; True where the API server knows no accounts."""
         return self._client.has_account(account)
 
+    def may(self, account: ServiceAccount | None, namespace: str, verb: str, resource: Resource) -> bool | None:
+        """Return whether an account (None: the operator) may do something, asked live; None if nobody can tell."""
+        return self._client.may(account, namespace, verb, resource)
+
     # --- what a write leaves -----------------------------------------------------------------------------------
 
     def forget(self, resource: Resource, namespace: str | None, name: str) -> None:

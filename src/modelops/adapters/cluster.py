@@ -16,7 +16,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 from urllib3.exceptions import TimeoutError as PoolTimeout
 
-from modelops.adapters import rights
+from modelops.adapters import reviews, rights
 from modelops.adapters.connect import connection_of, pool_of
 from modelops.adapters.fence import Fence
 from modelops.adapters.kubeconfig import Connection
@@ -113,6 +113,10 @@ class KubeClient:
                 raise rights.may_not_act_as(account, operator) from error
             raise
         return all(resource["name"] != SERVICEACCOUNT.plural for resource in listed.get("resources") or ())
+
+    def may(self, account: ServiceAccount | None, namespace: str, verb: str, resource: Resource) -> bool | None:
+        """Return whether an account (None: the client itself) may do something; None if nobody can tell."""
+        return reviews.may(self.request, account, namespace, verb, resource)
 
     # --- one request -------------------------------------------------------------------------------------------
 

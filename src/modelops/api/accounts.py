@@ -15,5 +15,10 @@ class ServiceAccount:
         """The name under which the API server knows it, in RBAC, in refusals and in its audit log."""
         return f"system:serviceaccount:{self.namespace}:{self.name}"
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups that the API server gives it."""
+        return "system:serviceaccounts", f"system:serviceaccounts:{self.namespace}", "system:authenticated"
+
     def __str__(self) -> str:
         return f"ServiceAccount {self.namespace}/{self.name}"

@@ -147,6 +147,8 @@ METRICTEMPLATE = Kind(
 KINDS: tuple[Kind, ...] = (GITSOURCE, DATASET, TRAININGRUN, MODELRELEASE, COMPUTEPOOL, METRICTEMPLATE)
 
 WORKFLOW = Resource("argoproj.io", "v1alpha1", "Workflow", "workflows")
+WORKFLOWTEMPLATE = Resource("argoproj.io", "v1alpha1", "WorkflowTemplate", "workflowtemplates")
+WORKFLOWTASKRESULT = Resource("argoproj.io", "v1alpha1", "WorkflowTaskResult", "workflowtaskresults")
 DEPLOYMENT = Resource("apps", "v1", "Deployment", "deployments")
 CONTROLLERREVISION = Resource("apps", "v1", "ControllerRevision", "controllerrevisions")
 SERVICE = Resource("", "v1", "Service", "services")
@@ -154,6 +156,8 @@ DISRUPTIONBUDGET = Resource("policy", "v1", "PodDisruptionBudget", "poddisruptio
 POD = Resource("", "v1", "Pod", "pods")
 SECRET = Resource("", "v1", "Secret", "secrets")
 SERVICEACCOUNT = Resource("", "v1", "ServiceAccount", "serviceaccounts")
+RESOURCEQUOTA = Resource("", "v1", "ResourceQuota", "resourcequotas")
+LOCALACCESSREVIEW = Resource("authorization.k8s.io", "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews")
 CONFIGMAP = Resource("", "v1", "ConfigMap", "configmaps")
 NAMESPACE = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 EVENT = Resource("", "v1", "Event", "events")

@@ -1,19 +1,25 @@
 """Observes Datasets: the GitSource, the file's blob, the Workflow of the attempt."""
 
+from dataclasses import replace
 from typing import Any
 
 from modelops.api.kinds import DATASET, Kind
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
 from modelops.domain.dataset.decide import DataSource, Observed, decide_dataset
 from modelops.domain.plan import Plan
+from modelops.domain.preflight import launched
 from modelops.reconcile import workflows
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import source_of
+from modelops.reconcile.places import Places
 from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
 
 
 class DatasetReconciler:
     """The Dataset's part of the loop."""
+
+    def __init__(self) -> None:
+        self._places = Places()
 
     @property
     def kind(self) -> Kind:
@@ -27,7 +33,7 @@ class DatasetReconciler:
         owner = owner_of_object(obj)
         source, waiting = _source(obj, spec, ports)
         settings = ports.settings
-        return Observed(
+        seen = Observed(
             owner=owner,
             spec=spec,
             status=current,
@@ -40,6 +46,9 @@ class DatasetReconciler:
             artifact_url=f"{settings.mlflow_public_url or settings.mlflow_tracking_uri}/#/runs/",
             now=ports.clock.now(),
         )
+        if launched(decide_dataset(seen)) is None:
+            return seen
+        return replace(seen, place=self._places.of(owner.namespace, ports))
 
     def decide(self, observed: Observed) -> Plan:
         """Decide."""

@@ -1,26 +1,37 @@
 """Observes TrainingRuns: the Dataset's pinned revision, the pool, the Workflow of the attempt."""
 
 from dataclasses import replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
-from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, Kind
+from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN, WORKFLOWTEMPLATE, Kind
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
-from modelops.api.v1alpha1.trainingrun import Compute, TrainerGit, TrainingRunSpec, TrainingRunStatus
+from modelops.api.v1alpha1.trainer import Trainer, TrainerGit
+from modelops.api.v1alpha1.trainingrun import Compute, TrainingRunSpec, TrainingRunStatus
 from modelops.domain.plan import Plan
-from modelops.domain.training.admit import admit
+from modelops.domain.preflight import launched
+from modelops.domain.training.admit import admit, noted
 from modelops.domain.training.decide import Code, Data, Observed, decide_training
+from modelops.domain.training.template import Template, template_of
 from modelops.errors import Stalled
 from modelops.ports import code_digest
 from modelops.reconcile import workflows
 from modelops.reconcile.bundle import Ports
 from modelops.reconcile.dependents import delivered_by
+from modelops.reconcile.places import Places
 from modelops.reconcile.wiring import owner_of_object, retry_command, runtime_of, source_at
+
+_UNWATCHED: Final = timedelta(minutes=1)
+"""Until what is missing or wrong is looked at again, where no watch tells that it was mended."""
 
 
 class TrainingRunReconciler:
     """The TrainingRun's part of the loop."""
+
+    def __init__(self) -> None:
+        self._places = Places()
 
     @property
     def kind(self) -> Kind:
@@ -39,10 +50,10 @@ class TrainingRunReconciler:
             code, unknown = _code(obj, spec.trainer.git, ports)
             if code is None:
                 data, waiting = None, unknown
-        admission = admit(
-            spec.compute, _pools(spec.compute, ports), owner.namespace, fallback=ports.settings.pool_fallback
-        )
-        return Observed(
+        template = _template(owner.namespace, spec.trainer, ports)
+        pools, fallback = _pools(spec.compute, ports), ports.settings.pool_fallback
+        admission = noted(admit(spec.compute, pools, owner.namespace, fallback=fallback), spec.trainer)
+        seen = Observed(
             owner=owner,
             spec=spec,
             status=current,
@@ -50,6 +61,7 @@ class TrainingRunReconciler:
             waiting=waiting,
             gone=dataset is None,
             code=code,
+            template=template,
             admission=admission,
             workflow=workflows.current(owner, "tr", current.attempt, ports),
             strays=workflows.strays(owner, "tr", current.attempt, ports),
@@ -59,12 +71,17 @@ class TrainingRunReconciler:
                 retries=admission.retries,
                 gpus=admission.gpus,
                 pool=admission.pool,
+                code_image=spec.trainer.image,
+                code_template=(template.name, template.entrypoint) if template else None,
             ),
             commit=(obj["metadata"].get("annotations") or {}).get(APPLIED_COMMIT, ""),
             command=retry_command(obj, current),
             mlflow_url=ports.settings.mlflow_public_url or ports.settings.mlflow_tracking_uri,
             now=ports.clock.now(),
         )
+        if launched(decide_training(seen)) is None:
+            return seen
+        return replace(seen, place=self._places.of(owner.namespace, ports))
 
     def decide(self, observed: Observed) -> Plan:
         """Decide."""
@@ -104,6 +121,25 @@ def _code(obj: dict[str, Any], trainer: TrainerGit, ports: Ports) -> tuple[Code 
             "correct spec.trainer.git.path or commit it",
         ) from error
     return Code(source.url, source.commit, trainer.path, code_digest(files), source.secret), ""
+
+
+def _template(namespace: str, trainer: Trainer, ports: Ports) -> Template | None:
+    """Return the WorkflowTemplate that trains, if one does; it is read live, because nothing watches it."""
+    if trainer.workflow_template is None:
+        return None
+    name = trainer.workflow_template.name
+    try:
+        found = ports.cluster.get(WORKFLOWTEMPLATE, namespace, name)
+        if found is not None:
+            return template_of(found)
+    except Stalled as error:
+        raise Stalled(error.reason, error.message, retry_after=_UNWATCHED) from error
+    raise Stalled(
+        "WorkflowTemplateNotFound",
+        f"there is no WorkflowTemplate {name} in namespace {namespace}; make it there. One machine has none: train "
+        "from git there (trainer.git)",
+        retry_after=_UNWATCHED,
+    )
 
 
 def _pools(compute: Compute, ports: Ports) -> dict[str, ComputePoolSpec]:

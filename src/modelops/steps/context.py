@@ -84,7 +84,7 @@ class TrainingInput(Model):
     """`MODELOPS_STEP` of train, evaluate and register, and of the init containers around a team's own code."""
 
     api_version: str
-    step: Literal["train", "evaluate", "register", "inputs", "code", "rows", "predict"]
+    step: Literal["bring", "train", "evaluate", "register", "inputs", "code", "rows", "predict"]
     namespace: str
     name: str
     attempt: str
@@ -94,6 +94,8 @@ class TrainingInput(Model):
     dataset: dataset.DatasetSpec
     run: trainingrun.TrainingRunSpec
     code: CodeInput | None = None
+    template_digest: str = ""
+    """Of the WorkflowTemplate that trains, if one does."""
     promoted_alias: str = "champion"
     workflow_uid: str = ""
     gpus: int = 0
@@ -102,6 +104,21 @@ class TrainingInput(Model):
     def experiment(self) -> str:
         """Name of the MLflow experiment."""
         return f"modelops/{self.namespace}/{self.name}"
+
+    @property
+    def where(self) -> str:
+        """What trains, as messages begin with it: the path of code, or the image without its digest."""
+        if self.code is not None:
+            return self.code.path
+        trainer = self.run.trainer
+        if trainer.workflow_template is not None:
+            return f"WorkflowTemplate {trainer.workflow_template.name}"
+        return (trainer.image or trainer.builtin or "").partition("@")[0]
+
+    @property
+    def code_digest(self) -> str:
+        """Of a team's own code; empty for the builtin, and where only a tag names an image."""
+        return self.code.digest if self.code is not None else self.template_digest or self.run.trainer.image_digest
 
     def tags(self) -> dict[str, str]:
         """Return the tags of the run, and of the version it may become."""
@@ -116,7 +133,7 @@ class TrainingInput(Model):
             "modelops.workflowUid": self.workflow_uid,
             "modelops.namespace": self.namespace,
             "modelops.trainingRun": self.name,
-        } | ({"modelops.codeDigest": self.code.digest} if self.code is not None else {})
+        } | ({"modelops.codeDigest": self.code_digest} if self.code_digest else {})
 
 
 @dataclass(frozen=True, slots=True)

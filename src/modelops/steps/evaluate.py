@@ -41,7 +41,7 @@ def _evaluate(step: TrainingInput, context: Context, run: Run) -> None:
     mlflow = context.mlflow
     data = parts.read_parts(mlflow, step.data, ("train", "test"))
     target = step.dataset.target
-    if step.code is not None:
+    if step.run.trainer.own:
         places = Places.of(context.outputs)
         places.raise_failure()
         scored, classes = answers.scored(places, "candidate", step, data), answers.classes_of(step, data)
@@ -145,11 +145,11 @@ def _champion(step: TrainingInput, context: Context, data: dict[str, parts.Colum
         return criteria.Reference(None, f"the run of {step.promoted_alias} (version {version.version}) is gone")
     try:
         if mlflow.artifact(theirs, MANIFEST) is not None:
-            if step.code is None:
+            if not step.run.trainer.own:
                 return criteria.Reference(
                     None,
-                    f"{step.promoted_alias} (version {version.version}) is a team's own model, which only a run with "
-                    "trainer.git is compared with",
+                    f"{step.promoted_alias} (version {version.version}) is a team's own model, which only a run of "
+                    "own code is compared with",
                 )
             return criteria.Reference(answers.scored(Places.of(context.outputs), "champion", step, data))
         model = load_model(mlflow, theirs, version.tags.get("modelops.artifactDigest"))

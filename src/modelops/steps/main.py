@@ -1,4 +1,4 @@
-"""`modelops-step prepare|train|evaluate|register`: read the environment, run one step, end with its exit code.
+"""`modelops-step prepare|bring|train|evaluate|register`: read the environment, run one step, end with its exit code.
 
 Called by the containers of Workflows. The only place of the steps that reads the environment. It must never show a
 traceback for bad input or for something outside that is away, and never print a credential.
@@ -20,7 +20,7 @@ from modelops.errors import ModelopsError, Stalled
 from modelops.steps import context as contexts
 from modelops.steps.own.places import Places
 
-STEPS = ("prepare", "train", "evaluate", "register")
+STEPS = ("prepare", "bring", "train", "evaluate", "register")
 INIT = ("inputs", "code", "rows", "predict")
 """Run before a step in its pod. They never fail: they leave word to the main container, whose end is reported."""
 
@@ -127,13 +127,12 @@ def _dispatch(step: str, outputs: contexts.Outputs, environment: Mapping[str, st
             from modelops.steps import evaluate  # noqa: PLC0415
 
             evaluate.evaluate(contexts.parse_training(text, workflow), context)
-        case "inputs":
+        case "inputs" | "bring":
             from modelops.steps import fetch  # noqa: PLC0415
             from modelops.steps.own import inputs  # noqa: PLC0415
 
             training = contexts.parse_training(text, workflow)
-            assert training.code is not None
-            url = training.code.url
+            url = training.code.url if training.code is not None else ""
             inputs.bring(training, context, lambda private: fetch.open_repository(url, private, environment))
         case "rows":
             from modelops.steps.own import rows  # noqa: PLC0415

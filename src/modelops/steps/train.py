@@ -28,7 +28,7 @@ def train(step: TrainingInput, context: Context) -> None:
         run = mlflow.create_run(experiment, f"{step.name}-{step.attempt}", step.tags(), start_time=context.milliseconds)
     if "modelops.artifactDigest" not in run.tags:
         try:
-            if step.code is not None:
+            if step.run.trainer.own:
                 collect.collect(step, context, run)
             else:
                 _train(step, context, run)

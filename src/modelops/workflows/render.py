@@ -50,6 +50,10 @@ class Runtime:
     pool: ComputePoolSpec | None = None
     registry_secret: str | None = None
     """The Secret with MLflow's login in the owner's namespace. Steps that run a team's code do not get it."""
+    code_image: str | None = None
+    """The image that a team's code runs in; None for `image`."""
+    code_template: tuple[str, str] | None = None
+    """Name of a WorkflowTemplate and of the template in it that trains instead of a container of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class _Task:
     """Input parameter → (earlier step, its output parameter)."""
     init: tuple[str, ...] = ()
     """Steps that run before it in the same pod, as init containers, and share its scratch."""
+    shares: bool = False
+    """Whether it shares the claim by which files come to a WorkflowTemplate and back."""
 
 
 _PREPARE: Final = (_Task("prepare", {"result": RESULT_PATH}, {}),)
@@ -80,6 +86,22 @@ _OWN: Final = (
     replace(_TRAIN[1], init=("rows", "predict")),
     _TRAIN[2],
 )
+_CODE: Final = "code"
+_SHARED: Final = (
+    _Task("bring", {}, {}, shares=True),
+    _Task(_CODE, {}, {}),
+    replace(_TRAIN[0], shares=True),
+    replace(_TRAIN[1], init=("rows", "predict")),
+    _TRAIN[2],
+)
+SHARED_VOLUME: Final = "modelops"
+SHARED_PATH: Final = "/modelops"
+"""Where a team's template mounts the volume."""
+SHARED_SIZE: Final = "8Gi"
+_OWN_PATH: Final = "/tmp/own"  # noqa: S108
+"""Where our steps leave files for a team's code, and find its own."""
+LENT: Final = (f"{_OWN_PATH}/lent/busybox", "sh", f"{_OWN_PATH}/lent/run")
+"""What runs in a team's image: brought there by `inputs`, it runs their command, which stands in MODELOPS_STEP only."""
 _UNTRUSTED: Final = frozenset({"code", "predict"})
 """Steps that run a team's own code: no address, no credentials of anything."""
 _NEEDS_GIT: Final = frozenset({"prepare", "inputs"})
@@ -135,7 +157,8 @@ def training_workflow(
         secret: the Secret with git credentials for one's own code, if any.
         own: whether a team's own code trains: it runs in init containers that hold no credentials.
     """
-    return _workflow(owner, name, attempt, inputs_hash, step, runtime, _OWN if own else _TRAIN, secret)
+    tasks = _SHARED if runtime.code_template is not None else _OWN if own else _TRAIN
+    return _workflow(owner, name, attempt, inputs_hash, step, runtime, tasks, secret)
 
 
 def _workflow(
@@ -166,10 +189,16 @@ def _workflow(
         },
         "volumes": [{"name": name, "emptyDir": {}} for name in volumes],
         "templates": [
-            {"name": "main", "dag": {"tasks": [_dag_task(task, tasks, index) for index, task in enumerate(tasks)]}},
-            *(_template(task, step, runtime, secret) for task in tasks),
+            {
+                "name": "main",
+                "dag": {"tasks": [_dag_task(task, tasks, index, runtime) for index, task in enumerate(tasks)]},
+            },
+            *(_template(task, step, runtime, secret) for task in tasks if not _is_theirs(task, runtime)),
         ],
     }
+    if any(task.shares for task in tasks):
+        spec |= _claim()
+        spec["securityContext"]["fsGroup"] = _USER
     if runtime.service_account:
         spec["serviceAccountName"] = runtime.service_account
     if pool.priority_class_name:
@@ -208,8 +237,30 @@ def _workflow(
     }
 
 
-def _dag_task(task: _Task, tasks: Sequence[_Task], index: int) -> dict[str, Any]:
+def _is_theirs(task: _Task, runtime: Runtime) -> bool:
+    """Whether a step is a template of a team's own WorkflowTemplate."""
+    return task.name == _CODE and runtime.code_template is not None
+
+
+def _claim() -> dict[str, Any]:
+    """Return what gives a Workflow a volume of its own, until it ends."""
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": SHARED_SIZE}}}
+    return {
+        "volumeClaimTemplates": [{"metadata": {"name": SHARED_VOLUME}, "spec": claim}],
+        "volumeClaimGC": {"strategy": "OnWorkflowCompletion"},
+    }
+
+
+def _dag_task(task: _Task, tasks: Sequence[_Task], index: int, runtime: Runtime) -> dict[str, Any]:
     rendered: dict[str, Any] = {"name": task.name, "template": task.name}
+    if runtime.code_template is not None and _is_theirs(task, runtime):
+        name, template = runtime.code_template
+        places = [{"name": place, "value": f"{SHARED_PATH}/{place}"} for place in ("input", "output")]
+        rendered = {
+            "name": task.name,
+            "templateRef": {"name": name, "template": template},
+            "arguments": {"parameters": places},
+        }
     if index:
         rendered["dependencies"] = [tasks[index - 1].name]
     if task.inputs:
@@ -224,11 +275,15 @@ def _dag_task(task: _Task, tasks: Sequence[_Task], index: int) -> dict[str, Any]
 
 def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
     container = _container(task.name, step, runtime, secret)
+    if not task.init and not task.shares and task.name == "train":
+        container |= _gpus(runtime)
     container["env"] += [
         {"name": f"MODELOPS_{name.upper().replace('-', '_')}", "value": f"{{{{inputs.parameters.{name}}}}}"}
         for name in task.inputs
     ]
     container["terminationMessagePath"] = MESSAGE_PATH
+    if task.shares:
+        container["volumeMounts"].append({"name": SHARED_VOLUME, "mountPath": _OWN_PATH})
     template: dict[str, Any] = {
         "name": task.name,
         "container": container,
@@ -245,6 +300,10 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
         template["initContainers"] = []
         for name in task.init:
             init = {"name": name, **_container(name, step, runtime, secret)}
+            if name == "code":
+                init |= _gpus(runtime)
+                if runtime.code_image is not None:
+                    init |= {"image": runtime.code_image, "command": list(LENT), "env": []}
             if name == "rows":  # which has to know whose model it fetches
                 init["env"] += [env for env in container["env"] if env["name"] == "MODELOPS_RUN_ID"]
             template["initContainers"].append(init)
@@ -293,16 +352,18 @@ def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str
     }
     if name in _UNTRUSTED:
         container["volumeMounts"].append({"name": "nothing", "mountPath": _TOKENS, "readOnly": True})
-    own = bool(step.get("code"))
-    if runtime.gpus and name == ("code" if own else "train"):
-        pool = runtime.pool or ComputePoolSpec()
-        container["resources"] = {"limits": {pool.resource_name: runtime.gpus}}
     return container
 
 
-def step_json(step: Mapping[str, Any]) -> str:
-    """Return a step's input as JSON in which Argo finds no template tag.
+def _gpus(runtime: Runtime) -> dict[str, Any]:
+    pool = runtime.pool or ComputePoolSpec()
+    return {"resources": {"limits": {pool.resource_name: runtime.gpus}}} if runtime.gpus else {}
 
-    `{{` can occur in JSON only inside strings, where the escape means the same character.
+
+def step_json(step: Mapping[str, Any]) -> str:
+    """Return a step's input as JSON in which Argo finds no template tag, and the kubelet no variable.
+
+    `{{` and `$(` can occur in JSON only inside strings, where the escape means the same character.
     """
-    return json.dumps(step, separators=(",", ":"), sort_keys=True).replace("{{", "\\u007b\\u007b")
+    text = json.dumps(step, separators=(",", ":"), sort_keys=True)
+    return text.replace("{{", "\\u007b\\u007b").replace("$(", "\\u0024(")

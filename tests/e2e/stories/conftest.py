@@ -23,6 +23,10 @@ TENANTS = (
     "story-own",
     "story-pool",
     "story-routed",
+    "story-image",
+    "story-image-fails",
+    "story-template",
+    "story-quota",
 )
 
 

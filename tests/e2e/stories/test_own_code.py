@@ -21,7 +21,7 @@ assert "mlflow" not in os.environ.get("ARGO_TEMPLATE", ""), "the registry's addr
 def test_own_code_trains_behind_walls(trains: Estate, tmp_path: Path) -> None:
     """Given code that looks for tokens and Argo's files, when it finds none and trains, then it has a version."""
     farm = Farm(tmp_path)
-    farm.write("data/fields.csv", _fields())
+    farm.write("data/fields.csv", fields())
     numbers = REGRESSION.replace("TASK", "regression").replace("TARGET", "harvest")
     farm.write("deploy/fields.yaml", numbers.replace("COLUMN", "{name: harvest, type: float}"))
     farm.chain("harvest", "fields", WALLS + HARVEST, LINEAR, "{metric: r2_score, min: 0.99}")
@@ -46,7 +46,8 @@ def test_own_code_trains_behind_walls(trains: Estate, tmp_path: Path) -> None:
 SETTLED = ("Registered", "Failed", "CriteriaNotMet")
 
 
-def _fields() -> str:
+def fields() -> str:
+    """Return rows whose harvest follows from rain and sun."""
     rows = [(f"f{n}", n * 37 % 100, n * 53 % 12) for n in range(400)]
     lines = [f"{name},{rain},{sun},{2 * rain + 30 * sun + 5},wet" for name, rain, sun in rows]
     return "\n".join(["field,rain,sun,harvest,kind", *lines, ""])

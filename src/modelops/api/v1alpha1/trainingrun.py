@@ -13,7 +13,6 @@ from modelops.api.v1alpha1.common import (
     Model,
     ModelName,
     Name,
-    RepositoryPath,
     Spec,
     Status,
     StatusModel,
@@ -21,6 +20,7 @@ from modelops.api.v1alpha1.common import (
     rules,
 )
 from modelops.api.v1alpha1.dataset import Attempt, WorkflowRef
+from modelops.api.v1alpha1.trainer import Trainer
 
 MetricName = Literal[
     "mean_absolute_error",
@@ -75,28 +75,6 @@ class TrainingRows(Model):
     """What touches the rows of the training part only."""
 
     balance: Literal["none", "class-weights"] = "none"
-
-
-class TrainerGit(Model):
-    """Your own code, from git; its contract is in docs/training.md."""
-
-    path: RepositoryPath
-    """A Python file, or a directory with a `main.py`, in the repository of the GitSource that delivered the run."""
-    source_ref: LocalRef | None = None
-    """A GitSource in this namespace; by default the one that delivered this object."""
-    allow_pickle: bool = False
-    """Take a model that is a pickle, which runs its author's code in whoever loads it."""
-
-
-class Trainer(Model):
-    """Who trains: exactly one of builtin and git."""
-
-    model_config = {
-        "json_schema_extra": rules(rule("has(self.builtin) != has(self.git)", "set exactly one of builtin and git"))
-    }
-
-    builtin: Literal["torch-mlp"] | None = None
-    git: TrainerGit | None = None
 
 
 class Hyperparameters(Model):
@@ -229,7 +207,7 @@ class TrainingLineage(StatusModel):
     content_digest: Annotated[str, Field(max_length=80)] = ""
     dataset_digest: Annotated[str, Field(max_length=80)] = ""
     code_digest: Annotated[str, Field(max_length=80)] = ""
-    """Of your own training code; empty for a builtin trainer."""
+    """Of your own training code: its files in git, or its image; empty for a builtin trainer, and for a tag."""
     workflow_uid: Annotated[str, Field(max_length=64)] = ""
     run_id: Annotated[str, Field(max_length=64)] = ""
 

@@ -119,7 +119,8 @@ def reused(before: Obj | None, after: Obj, world: World) -> str | None:
 def _registered(spec: TrainingRunSpec, status: TrainingRunStatus, dataset: Obj) -> str | None:
     """Return the version that the same inputs gave before."""
     revision = DatasetStatus.model_validate(dataset.get("status") or {}).revision
-    if revision is None or spec.trainer.git is not None:  # the digest of one's own code is known in git only
+    trainer = spec.trainer
+    if revision is None or trainer.git or trainer.workflow_template:  # whose digest is known in git or the cluster only
         return None
     data = Data(DatasetSpec.model_validate(dataset["spec"]), revision)
     inputs = attempts.inputs_hash(training_inputs(spec, data, None))

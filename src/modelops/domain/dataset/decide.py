@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from modelops.api.kinds import WORKFLOW
 from modelops.api.v1alpha1.common import API_VERSION
 from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus
-from modelops.domain import attempts, status
+from modelops.domain import attempts, preflight, status
 from modelops.domain.plan import ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, prepare_workflow
@@ -56,11 +56,18 @@ class Observed:
     artifact_url: str
     """Prefix of links to a run's artifacts."""
     now: datetime
+    place: preflight.Place | None = None
+    """Its namespace, where a Workflow is about to be made."""
 
 
 def decide_dataset(seen: Observed) -> Plan:
     """Return the plan for a Dataset."""
-    return attempts.tidied(_decide(seen), seen.strays)
+    plan = attempts.tidied(_decide(seen), seen.strays)
+    refused = preflight.refusal(plan, seen.place)
+    if refused is None:
+        return plan
+    conditions = (*refused.conditions, *_kept_validated(seen))
+    return attempts.tidied(Plan(seen.status, conditions, requeue_after=preflight.AGAIN), seen.strays)
 
 
 def _decide(seen: Observed) -> Plan:
@@ -229,9 +236,11 @@ def _working(seen: Observed, message: str, reason: str = "Preparing") -> tuple[C
 
 def _kept_ready(seen: Observed, reason: str, message: str) -> tuple[ConditionSpec, ...]:
     """An object that is being brought up to date is not Ready; its old revision stays in status for readers."""
-    validated = [c for c in seen.status.conditions if c.type == "Validated"]
-    kept = tuple(status.said(condition) for condition in validated)
-    return (status.not_ready(reason, message), *kept)
+    return (status.not_ready(reason, message), *_kept_validated(seen))
+
+
+def _kept_validated(seen: Observed) -> tuple[ConditionSpec, ...]:
+    return tuple(status.said(condition) for condition in seen.status.conditions if condition.type == "Validated")
 
 
 def _invalid(reason: str, message: str) -> ConditionSpec:

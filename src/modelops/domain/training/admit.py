@@ -1,12 +1,13 @@
 """Whether a run may use its pool, and what it gets there. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
+from modelops.api.v1alpha1.trainer import Trainer
 from modelops.api.v1alpha1.trainingrun import Compute
 
 
@@ -57,6 +58,14 @@ def admit(compute: Compute, pools: Mapping[str, ComputePoolSpec], namespace: str
     if exceeded:
         return _refused("CeilingExceeded", f"{exceeded} of {note}")
     return Admission(admitted=True, reason="Admitted", message=note, pool=pool, **granted)
+
+
+def noted(admission: Admission, trainer: Trainer) -> Admission:
+    """Return an admission that also tells what is unsafe about a trainer, though it is admitted."""
+    if trainer.image is None or trainer.image_digest:
+        return admission
+    note = f"image {trainer.image} is named by a tag, which may come to mean another; name it by digest (…@sha256:…)"
+    return replace(admission, message=f"{admission.message}; {note}")
 
 
 def _refused(reason: str, message: str) -> Admission:

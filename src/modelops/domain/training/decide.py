@@ -23,15 +23,18 @@ from modelops.api.v1alpha1.trainingrun import (
     TrainingRunSpec,
     TrainingRunStatus,
 )
-from modelops.domain import attempts, status
+from modelops.domain import attempts, preflight, status
 from modelops.domain.plan import Action, ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.training.admit import Admission
+from modelops.domain.training.template import Template
 from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, training_workflow
 
 _LOST_LIMIT: Final = 3
 _SOON: Final = timedelta(seconds=5)
 _LATE: Final = timedelta(minutes=1)
+_UNWATCHED: Final = timedelta(minutes=5)
+"""Between two looks at a WorkflowTemplate, which nothing watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class Observed:
     gone: bool
     """Whether the Dataset does not exist: nothing that runs can be of use. Else a wait may pass."""
     code: Code | None
-    """None for a builtin trainer."""
+    """Of trainer.git."""
     admission: Admission
     workflow: Mapping[str, Any] | None
     """The Workflow of the attempt in status."""
@@ -81,11 +84,20 @@ class Observed:
     """Id of an unhandled `retry` command."""
     mlflow_url: str
     now: datetime
+    template: Template | None = None
+    """Of trainer.workflowTemplate."""
+    place: preflight.Place | None = None
+    """Its namespace, where a Workflow is about to be made."""
 
 
 def decide_training(seen: Observed) -> Plan:
     """Return the plan for a TrainingRun."""
-    return attempts.tidied(_decide(seen), seen.strays)
+    plan = attempts.tidied(_decide(seen), seen.strays)
+    refused = preflight.refusal(plan, seen.place)
+    if refused is None:
+        return plan
+    conditions = (*refused.conditions, ConditionSpec("Admitted", "False", refused.reason, refused.message))
+    return attempts.tidied(Plan(seen.status, conditions, requeue_after=preflight.AGAIN), seen.strays)
 
 
 def _decide(seen: Observed) -> Plan:
@@ -102,7 +114,7 @@ def _decide(seen: Observed) -> Plan:
     if not seen.admission.admitted:
         refused = ConditionSpec("Admitted", "False", seen.admission.reason, seen.admission.message)
         return Plan(seen.status, (*status.stalled(seen.admission.reason, seen.admission.message), refused))
-    inputs = attempts.inputs_hash(inputs_of(seen.spec, seen.data, seen.code))
+    inputs = attempts.inputs_hash(inputs_of(seen.spec, seen.data, seen.code or seen.template))
     attempt = seen.status.attempt
     if attempt is None or attempt.inputs_hash != inputs:
         known = _registered_before(seen, inputs)
@@ -112,7 +124,9 @@ def _decide(seen: Observed) -> Plan:
     if seen.command is not None:
         return _start(seen, seen.data, inputs, "Command", counter=_counter(seen, inputs) + 1)
     if record := _record_of(seen, attempt):
-        return Plan(seen.status, _settled(seen, record, seen.status), attempts.let_go(seen.workflow))
+        look = None if seen.template is None else _UNWATCHED
+        let_go = attempts.let_go(seen.workflow)
+        return Plan(seen.status, _settled(seen, record, seen.status), let_go, requeue_after=look)
     return _follow(seen, seen.data, attempt)
 
 
@@ -164,7 +178,7 @@ def _read(seen: Observed, data: Data, new: TrainingRunStatus, attempt: Attempt, 
         dataset_commit=data.revision.commit,
         content_digest=data.revision.content_digest,
         dataset_digest=data.revision.digest,
-        code_digest=seen.code.digest if seen.code is not None else "",
+        code_digest=_code_digest(seen),
         workflow_uid=new.workflow.uid if new.workflow else "",
         run_id=run_id,
     )
@@ -303,12 +317,14 @@ def _render(seen: Observed, data: Data, attempt: Attempt) -> dict[str, Any]:
     if seen.code is not None:
         code, secret = seen.code, seen.code.secret
         step["code"] = {"url": code.url, "commit": code.commit, "path": code.path, "digest": code.digest}
+    if seen.template is not None:
+        step["templateDigest"] = seen.template.digest
     name = attempts.workflow_name("tr", seen.owner.name, attempt)
-    own = seen.code is not None
+    own = seen.spec.trainer.own
     return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime, secret, own=own)
 
 
-def inputs_of(spec: TrainingRunSpec, data: Data, code: Code | None = None) -> dict[str, Any]:
+def inputs_of(spec: TrainingRunSpec, data: Data, code: Code | Template | None = None) -> dict[str, Any]:
     """Return what a model is made of: the spec's part, the data and one's own code."""
     own = {} if code is None else {"code": code.digest}
     return made_of(spec) | {"data": data.revision.digest, "trainerVersion": 1} | own
@@ -317,10 +333,15 @@ def inputs_of(spec: TrainingRunSpec, data: Data, code: Code | None = None) -> di
 def made_of(spec: TrainingRunSpec) -> dict[str, Any]:
     """Return the part of a spec that a model is made of; compute, suspend and names of objects are not part of it."""
     left_out = {"suspend", "compute", "dataset_ref"}
-    if spec.trainer.git is not None:  # which prepares its columns by itself
+    if spec.trainer.own:  # which prepares its columns by itself
         left_out |= {"prepare", "training_rows"}
     dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=left_out)
     return dumped
+
+
+def _code_digest(seen: Observed) -> str:
+    code = seen.code or seen.template
+    return code.digest if code is not None else seen.spec.trainer.image_digest
 
 
 def _why(seen: Observed) -> str:
@@ -329,7 +350,8 @@ def _why(seen: Observed) -> str:
         return "SpecChanged"
     if seen.data is not None and lineage.dataset_digest != seen.data.revision.digest:
         return "DataChanged"
-    if seen.code is not None and lineage.code_digest and lineage.code_digest != seen.code.digest:
+    code = seen.code or seen.template
+    if code is not None and lineage.code_digest and lineage.code_digest != code.digest:
         return "CodeChanged"
     return "SpecChanged"
 

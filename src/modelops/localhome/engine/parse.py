@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.workflows.render import RETRY_EXPRESSION
+from modelops.workflows.render import LENT, RETRY_EXPRESSION
 
 _SPEC: Final = frozenset(
     {
@@ -163,6 +163,11 @@ def _task(task: Mapping[str, Any], templates: Mapping[str, Mapping[str, Any]]) -
 def _container(where: str, container: Mapping[str, Any]) -> Container:
     if not container.get("command"):
         raise UnsupportedLocallyError(f"{where}: needs a container with a command; images are not run here")
+    if tuple(container["command"]) == LENT:
+        raise UnsupportedLocallyError(
+            f"image {container.get('image')} is not run on one machine; train from git here (trainer.git) "
+            "or on a cluster"
+        )
     _refuse_unknown(f"{where}: container", container, _CONTAINER)
     return Container(
         name=str(container.get("name") or "main"),

@@ -34,8 +34,7 @@ def scored(places: Places, name: str, step: TrainingInput, data: dict[str, parts
     Raises:
         BadInputError: it did not answer, or what it answered is not one finite value, or one known class, per row.
     """
-    assert step.code is not None
-    where = f"{step.code.path}: the model" if name == "candidate" else "the champion"
+    where = f"{step.where}: the model" if name == "candidate" else "the champion"
     if (said := places.read(places.answers / f"{name}.error", MAX_ANSWERS)) is not None:
         raise BadInputError(f"{where} {said.decode('utf-8', 'replace')}")
     classes = classes_of(step, data)

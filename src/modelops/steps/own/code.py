@@ -50,7 +50,16 @@ def run(
         watched=places.scratch,
         limits=limits or process.Limits(),
     )
-    where = step.code.path
+    return verdict(ended, step.code.path)
+
+
+def verdict(ended: process.Ended, where: str) -> tuple[int, str]:
+    """Return the exit code that the step is to have, and one line if it failed.
+
+    Args:
+        ended: how a team's program did.
+        where: names the program.
+    """
     if ended.exceeded:
         return contexts.BAD_INPUT, f"{where}: {ended.exceeded}"
     if ended.code == 0:

@@ -7,7 +7,7 @@ import json
 
 from modelops.adapters.mlflow_runs import Metric, Run
 from modelops.steps.context import BadInputError, Context, TrainingInput
-from modelops.steps.own import curves, directory
+from modelops.steps.own import curves, directory, lent
 from modelops.steps.own.places import Places
 
 
@@ -17,11 +17,11 @@ def collect(step: TrainingInput, context: Context, run: Run) -> None:
     Raises:
         BadInputError: what the code wrote is not as agreed. StepFailedError: it failed, another try may help.
     """
-    assert step.code is not None
-    assert step.run.trainer.git is not None
-    mlflow, places, where = context.mlflow, Places.of(context.outputs), step.code.path
+    mlflow, places, where = context.mlflow, Places.of(context.outputs), step.where
     places.raise_failure()
-    files = directory.read(places.output / "model", where, allow_pickle=step.run.trainer.git.allow_pickle)
+    if step.run.trainer.image is not None:
+        lent.raise_end(step, places)
+    files = directory.read(places.output / "model", where, allow_pickle=step.run.trainer.takes_pickles)
     _check_columns(step, directory.check_description(files, where), where)
     digest = directory.digest_of(files, where)
     metrics = curves.read(places, where)
@@ -32,7 +32,7 @@ def collect(step: TrainingInput, context: Context, run: Run) -> None:
         run,
         metrics=[Metric(name, value, at) for name, values in metrics.items() for at, value in enumerate(values)],
         params={key: json.dumps(value)[:6000] for key, value in step.run.hyperparameters.items()}
-        | {"code": where, "codeCommit": step.code.commit},
+        | ({"code": where, "codeCommit": step.code.commit} if step.code else {"code": step.run.trainer.image or where}),
     )
     # The digest goes last: it says that everything else is there.
     mlflow.log(run, tags={"modelops.artifactDigest": digest})

@@ -70,7 +70,7 @@ def read(directory: Path, where: str, *, allow_pickle: bool) -> dict[str, bytes]
             if not allow_pickle and is_pickle(shown, files[shown]):
                 raise BadInputError(
                     f"{where}: model/{shown} is a pickle, which runs code in whoever loads it; save the model from "
-                    "code with its weights as safetensors, ONNX or JSON, or set trainer.git.allowPickle"
+                    "code with its weights as safetensors, ONNX or JSON, or set allowPickle"
                 )
     check_description(files, where)
     return files

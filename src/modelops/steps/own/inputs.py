@@ -1,6 +1,7 @@
 """inputs: brings data and code to where the team's code will find them. Ours; it holds the credentials.
 
-Called by `main` as an init container of train. The test part is never among what it brings.
+Called by `main` as an init container of train, and as a step of its own before a team's WorkflowTemplate. The test part
+is never among what it brings.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import PurePosixPath
 from modelops.adapters.mlflow_runs import MlflowRuns
 from modelops.ports import Git, GitRemote, code_digest
 from modelops.steps.context import BadInputError, CodeInput, Context, Outputs, TrainingInput
+from modelops.steps.own import lent
 from modelops.steps.own.places import Places
 
 MAX_CODE = 64 << 20
@@ -20,22 +22,19 @@ Opened = Callable[[Outputs], tuple[Git, GitRemote]]
 
 
 def bring(step: TrainingInput, context: Context, opened: Opened) -> None:
-    """Write code, parts, contract and hyperparameters to the shared scratch.
+    """Write code or what is lent to an image, parts, contract and hyperparameters to the shared scratch.
 
     Raises:
         BadInputError: the code is not there, or is not the one that the operator saw.
     """
-    assert step.code is not None
     places = Places.of(context.outputs)
     shutil.rmtree(places.root, ignore_errors=True)  # what an earlier try of this container left
     places.input.mkdir(parents=True, exist_ok=True)
     places.output.mkdir(parents=True, exist_ok=True)
-    private = Outputs(context.outputs.path("/tmp/modelops-private"))  # noqa: S108 - below the step's own root
-    try:
-        _bring_code(step.code, places, *opened(private))
-    finally:
-        # The mirror holds the whole repository: the rows of the test part, and what others keep there.
-        shutil.rmtree(private.root, ignore_errors=True)
+    if step.run.trainer.image is not None:
+        lent.lend(step, places)  # first: without it the image could not even be told that this failed
+    if step.code is not None:
+        _bring_code(step.code, places, context, opened)
     for name, content in _parts(context.mlflow, step).items():
         (places.input / f"{name}.parquet").write_bytes(content)
     described: Mapping[str, object] = {
@@ -68,7 +67,16 @@ def entry(code: CodeInput, names: list[str]) -> str:
     raise BadInputError(f"{code.path}: a directory needs a main.py, a file must end in .py; correct trainer.git.path")
 
 
-def _bring_code(code: CodeInput, places: Places, git: Git, remote: GitRemote) -> None:
+def _bring_code(code: CodeInput, places: Places, context: Context, opened: Opened) -> None:
+    private = Outputs(context.outputs.path("/tmp/modelops-private"))  # noqa: S108 - below the step's own root
+    try:
+        _write_code(code, places, *opened(private))
+    finally:
+        # The mirror holds the whole repository: the rows of the test part, and what others keep there.
+        shutil.rmtree(private.root, ignore_errors=True)
+
+
+def _write_code(code: CodeInput, places: Places, git: Git, remote: GitRemote) -> None:
     commit = git.fetch(remote, branch=None, tag=None, commit=code.commit)
     blob = git.blob(remote, commit, code.path)
     blobs = [blob] if blob is not None else list(git.tree(remote, commit, code.path))

@@ -54,6 +54,16 @@ class Places:
         return self.root / "output"
 
     @property
+    def lent(self) -> Path:
+        """What runs the command of a team's image."""
+        return self.root / "lent"
+
+    @property
+    def end(self) -> Path:
+        """How that command ended: `code`, its last word, and the limit that it exceeded, a file each."""
+        return self.root / "end"
+
+    @property
     def models(self) -> Path:
         """One directory per model that is to answer the test rows: `candidate`, and `champion` if it is own code's."""
         return self.root / "models"

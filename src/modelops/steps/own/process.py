@@ -46,6 +46,12 @@ class Limits:
     seconds: float | None = None
     """Until its end; None leaves that to the Workflow's deadline."""
 
+    def told(self, which: str) -> str:
+        """Return what is said of a program that was ended at a limit, `size` or `files`; of another, nothing."""
+        if which == "size":
+            return f"wrote more than {self.size >> 20} MiB and was ended; write less"
+        return f"wrote more than {self.files} files and was ended; write fewer" if which == "files" else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -66,6 +72,13 @@ def given(environment: Mapping[str, str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.startswith(_NOT_GIVEN) and not _SECRET_NAME.search(name) and not _SECRET_VALUE.search(value)
     }
+
+
+def last_line(words: bytes) -> str:
+    """Return the last line that says something, printable, at most 500 characters."""
+    text = _UNPRINTABLE.sub("", words.decode("utf-8", "replace"))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, watched: Path, limits: Limits) -> Ended:
@@ -118,9 +131,9 @@ def _watch(process: "subprocess.Popen[bytes]", watched: Path, before: tuple[int,
         looked = time.monotonic()
         size, files = _usage(watched)
         if size - before[0] > limits.size:
-            return f"wrote more than {limits.size >> 20} MiB and was ended; write less"
+            return limits.told("size")
         if files - before[1] > limits.files:
-            return f"wrote more than {limits.files} files and was ended; write fewer"
+            return limits.told("files")
         if process.poll() is not None:
             return ""
         if limits.seconds is not None and looked - began > limits.seconds:
@@ -210,9 +223,7 @@ class _Words:
     @property
     def last(self) -> str:
         """The last line that says something."""
-        text = _UNPRINTABLE.sub("", self._tail.decode("utf-8", "replace"))
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1][:500] if lines else ""
+        return last_line(self._tail)
 
     def _read(self) -> None:
         left = MAX_WORDS
