@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bench.objects import dataset, training_run
+from bench.objects import dataset, release, training_run
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import COMPUTEPOOL, DATASET, DEPLOYMENT, GITSOURCE, TRAININGRUN, Resource
+from modelops.api.kinds import (
+    COMPUTEPOOL,
+    DATASET,
+    DEPLOYMENT,
+    GITSOURCE,
+    METRICTEMPLATE,
+    MODELRELEASE,
+    TRAININGRUN,
+    Resource,
+)
 from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
 from modelops.shell.registry import CHILDREN, watched
 from tests.shell.conftest import Shell, a_pool, said, wait_for
@@ -118,6 +127,35 @@ def test_our_own_status_wakes_who_reads_it(shell: Shell, client: KubeClient) -> 
     finally:
         client.delete(TRAININGRUN.resource, "default", "reader")
         client.delete(DATASET.resource, "default", "read")
+
+
+def test_a_metric_template_wakes_the_releases_that_name_it(shell: Shell, client: KubeClient) -> None:
+    """When it comes and when it goes."""
+    named, other = release("named"), release("other")
+    for obj in (named, other):
+        obj["metadata"]["namespace"] = "default"
+    named["spec"]["analysis"] = {"metrics": [{"name": "m", "template": {"name": "rate"}}]}
+    releases = shell.recorders["ModelRelease"]
+    meta = {"name": "rate", "namespace": "default"}
+    template = {"metadata": meta, "spec": {"prometheus": {"query": "q"}, "thresholdRange": {"min": 1}}}
+    try:
+        for obj in (named, other):
+            client.create(MODELRELEASE.resource, obj)
+        wait_for(lambda: all(status_of(client, MODELRELEASE.resource, one) for one in ("named", "other")))
+        time.sleep(0.3)
+        before, others = releases.runs.count("named"), releases.runs.count("other")
+
+        client.create(METRICTEMPLATE.resource, template)
+        wait_for(lambda: status_of(client, METRICTEMPLATE.resource, "rate"))
+        wait_for(lambda: releases.runs.count("named") >= before + 2)
+
+        before = releases.runs.count("named")
+        client.delete(METRICTEMPLATE.resource, "default", "rate")
+        wait_for(lambda: releases.runs.count("named") > before)
+        assert releases.runs.count("other") == others
+    finally:
+        for name in ("named", "other"):
+            client.delete(MODELRELEASE.resource, "default", name)
 
 
 def status_of(client: KubeClient, resource: Resource, name: str) -> dict[str, Any] | None:
