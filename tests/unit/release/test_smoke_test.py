@@ -270,6 +270,7 @@ def test_retry_tests_again(world: World) -> None:
         ),
         pytest.param(b"other 1\n", "does not tell process_resident_memory_bytes", id="untold"),
         pytest.param(b"process_resident_memory_bytes NaN\n", "does not tell", id="no number"),
+        pytest.param(b"process_resident_memory_bytes 1e300\n", "does not tell", id="no memory has that"),
         pytest.param(b"process_resident_memory_bytes 1e99e\n", "does not tell", id="no number at all"),
     ],
 )
