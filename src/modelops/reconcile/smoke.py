@@ -28,6 +28,7 @@ _PARALLEL: Final = 4
 _WITHIN: Final = timedelta(minutes=1)
 _MOST_KEPT: Final = 256
 _SHOWN: Final = 120
+_MOST_BYTES: Final = 2**63
 _MEMORY: Final = re.compile(rb"^process_resident_memory_bytes(?:\{[^}\n]*\})? ([0-9.eE+]{1,32})\s*$", re.MULTILINE)
 Objects = Mapping[str, Mapping[str, Any]]
 """By name."""
@@ -39,10 +40,10 @@ class SmokeTests:
     """The smoke tests of all releases, a few at once.
 
     Args:
-        patience: how long a reconcile waits for one. Seconds.
+        patience: how long the reconcile that starts one waits for it. Seconds.
     """
 
-    def __init__(self, *, patience: float = 0.5) -> None:
+    def __init__(self, *, patience: float = 0.2) -> None:
         self._patience = patience
         self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="smoke")
         self._under_way: dict[str, tuple[_What, Future[Answers]]] = {}
@@ -59,26 +60,37 @@ class SmokeTests:
     ) -> Answers | None:
         """Return the canary's answers once all of them have come; send the requests when it is time."""
         test, canary = spec.smoke_test, status.canary
-        what, asked = self._under_way.pop(owner.uid, (None, None))
         if test is None or canary is None or not is_due(spec, status, now):
+            self._drop(owner.uid)
             return None
-        if asked is None or what != (canary.revision, digest_of(test)):
+        what = (canary.revision, digest_of(test))
+        found = self._under_way.get(owner.uid)
+        if found is None or found[0] != what:
+            self._drop(owner.uid)
             name = child_name(owner.name, canary.revision)
             how = ports.settings.server_addresses
             address = _noted(deployments.get(name)) if how == "annotation" else _of_service(services.get(name))
             default = "/invocations" if spec.serving.runtime == "mlflow" else f"/v2/models/{owner.name}/infer"
-            asked = self._asking.submit(_tested, test, address, default, ports)
-        wait([asked], self._patience)
-        if asked.done():
-            return asked.result()
-        self._keep(owner.uid, (canary.revision, digest_of(test)), asked)
-        return None
+            found = what, self._asking.submit(_tested, test, address, default, ports)
+            wait([found[1]], self._patience)
+            self._keep(owner.uid, found)
+        if not found[1].done():
+            return None
+        self._drop(owner.uid)
+        return found[1].result()
 
-    def _keep(self, uid: str, what: _What, asked: Future[Answers]) -> None:
+    def _keep(self, uid: str, found: tuple[_What, Future[Answers]]) -> None:
         if len(self._under_way) >= _MOST_KEPT:
             # Of releases that went while they were tested; another's answers are asked for once more.
-            self._under_way = {key: kept for key, kept in self._under_way.items() if not kept[1].done()}
-        self._under_way[uid] = what, asked
+            for other, (_, asked) in list(self._under_way.items()):
+                if asked.done():
+                    self._drop(other)
+        self._under_way[uid] = found
+
+    def _drop(self, uid: str) -> None:
+        _, asked = self._under_way.pop(uid, (None, None))
+        if asked is not None:
+            asked.cancel()
 
 
 def _of_service(service: Mapping[str, Any] | None) -> str:
@@ -157,4 +169,4 @@ def _memory(server: ModelServer, test: SmokeTest) -> int | None:
         said = float(found[1]) if found is not None else math.nan
     except ValueError:
         return None
-    return int(said) if math.isfinite(said) else None
+    return int(said) if said < _MOST_BYTES else None

@@ -197,6 +197,26 @@ def test_other_requests_are_asked_anew_until_there_is_traffic(world: World) -> N
     assert world.status["phase"] == "Analyzing"
 
 
+def test_route_that_changed_steps_bring_waits_for_the_smoke_test(world: World) -> None:
+    """Whatever comes under a canary on its way, golden requests come first."""
+    steps = [{"bake": {"duration": "5s"}}, {"approve": {}}, *STEPS]
+    world.release(strategy={"canary": {"steps": steps}}, smokeTest=None)
+    world.first()
+    world.train("2")
+    world.settle(20)
+    assert world.status["step"] == 1
+    world.servers.answer = AWAY
+    route = {"setHeaderRoute": {"name": "a", "match": [{"header": "X-A", "exact": "a"}]}}
+    world.release(strategy={"canary": {"steps": [route, {"approve": {}}, *STEPS]}}, smokeTest=SMOKE)
+    world.settle(20)
+    assert len(world.rules()) == 1
+    assert world.status["waitingFor"].startswith("the smoke test: ")
+    world.servers.answer = answer(120)
+    world.settle(20)
+    assert len(world.rules()) == 2
+    assert world.status["phase"] == "Paused"
+
+
 def test_what_is_known_or_commanded_is_not_tested(world: World) -> None:
     """Undo brings back what was proven, and `promote --full` is a human's word."""
     old = world.first()
@@ -250,6 +270,7 @@ def test_retry_tests_again(world: World) -> None:
         ),
         pytest.param(b"other 1\n", "does not tell process_resident_memory_bytes", id="untold"),
         pytest.param(b"process_resident_memory_bytes NaN\n", "does not tell", id="no number"),
+        pytest.param(b"process_resident_memory_bytes 1e300\n", "does not tell", id="no memory has that"),
         pytest.param(b"process_resident_memory_bytes 1e99e\n", "does not tell", id="no number at all"),
     ],
 )
