@@ -13,7 +13,8 @@ from modelops.api.v1alpha1.trainingrun import Compute, TrainingRunSpec, Training
 from modelops.domain.plan import Plan
 from modelops.domain.preflight import launched
 from modelops.domain.training.admit import admit, noted
-from modelops.domain.training.decide import Code, Data, Observed, decide_training
+from modelops.domain.training.decide import Observed, decide_training
+from modelops.domain.training.inputs import Code, Data
 from modelops.domain.training.template import Template, template_of
 from modelops.errors import Stalled
 from modelops.ports import code_digest

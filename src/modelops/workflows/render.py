@@ -14,6 +14,7 @@ from modelops.api.kinds import WORKFLOW
 from modelops.api.labels import ATTEMPT, INPUTS_HASH, MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME, RESULT
 from modelops.api.secrets import GIT_LOGIN, REGISTRY_LOGIN, from_secret
 from modelops.api.v1alpha1.computepool import ComputePoolSpec
+from modelops.workflows import own as own_training
 
 RESULT_PATH: Final = "/tmp/modelops/result.json"  # noqa: S108 - inside the step's own container
 EVALUATION_PATH: Final = "/tmp/modelops/evaluation.json"  # noqa: S108
@@ -68,7 +69,9 @@ class _Task:
     init: tuple[str, ...] = ()
     """Steps that run before it in the same pod, as init containers, and share its scratch."""
     shares: bool = False
-    """Whether it shares the claim by which files come to a WorkflowTemplate and back."""
+    """Whether it shares the volume by which files come to a WorkflowTemplate and back."""
+    theirs: bool = False
+    """Whether it is a template of a team's WorkflowTemplate."""
 
 
 _PREPARE: Final = (_Task("prepare", {"result": RESULT_PATH}, {}),)
@@ -86,29 +89,14 @@ _OWN: Final = (
     replace(_TRAIN[1], init=("rows", "predict")),
     _TRAIN[2],
 )
-_CODE: Final = "code"
 _SHARED: Final = (
     _Task("bring", {}, {}, shares=True),
-    _Task(_CODE, {}, {}),
+    _Task("code", {}, {}, theirs=True),
     replace(_TRAIN[0], shares=True),
     replace(_TRAIN[1], init=("rows", "predict")),
     _TRAIN[2],
 )
-SHARED_VOLUME: Final = "modelops"
-SHARED_PATH: Final = "/modelops"
-"""Where a team's template mounts the volume."""
-SHARED_SIZE: Final = "8Gi"
-_OWN_PATH: Final = "/tmp/own"  # noqa: S108
-"""Where our steps leave files for a team's code, and find its own."""
-LENT: Final = (f"{_OWN_PATH}/lent/busybox", "sh", f"{_OWN_PATH}/lent/run")
-"""What runs in a team's image: brought there by `inputs`, it runs their command, which stands in MODELOPS_STEP only."""
-_UNTRUSTED: Final = frozenset({"code", "predict"})
-"""Steps that run a team's own code: no address, no credentials of anything."""
 _NEEDS_GIT: Final = frozenset({"prepare", "inputs"})
-_TOKENS: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
-"""Where Kubernetes puts a pod's own token, unless something else lies there already."""
-_ARGO: Final = "/var/run/argo"
-"""Where Argo puts the program that starts the main container: who may write there, runs with its credentials."""
 
 
 def prepare_workflow(
@@ -193,11 +181,11 @@ def _workflow(
                 "name": "main",
                 "dag": {"tasks": [_dag_task(task, tasks, index, runtime) for index, task in enumerate(tasks)]},
             },
-            *(_template(task, step, runtime, secret) for task in tasks if not _is_theirs(task, runtime)),
+            *(_template(task, step, runtime, secret) for task in tasks if not task.theirs),
         ],
     }
     if any(task.shares for task in tasks):
-        spec |= _claim()
+        spec |= own_training.claim()
         spec["securityContext"]["fsGroup"] = _USER
     if runtime.service_account:
         spec["serviceAccountName"] = runtime.service_account
@@ -237,30 +225,10 @@ def _workflow(
     }
 
 
-def _is_theirs(task: _Task, runtime: Runtime) -> bool:
-    """Whether a step is a template of a team's own WorkflowTemplate."""
-    return task.name == _CODE and runtime.code_template is not None
-
-
-def _claim() -> dict[str, Any]:
-    """Return what gives a Workflow a volume of its own, until it ends."""
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": SHARED_SIZE}}}
-    return {
-        "volumeClaimTemplates": [{"metadata": {"name": SHARED_VOLUME}, "spec": claim}],
-        "volumeClaimGC": {"strategy": "OnWorkflowCompletion"},
-    }
-
-
 def _dag_task(task: _Task, tasks: Sequence[_Task], index: int, runtime: Runtime) -> dict[str, Any]:
     rendered: dict[str, Any] = {"name": task.name, "template": task.name}
-    if runtime.code_template is not None and _is_theirs(task, runtime):
-        name, template = runtime.code_template
-        places = [{"name": place, "value": f"{SHARED_PATH}/{place}"} for place in ("input", "output")]
-        rendered = {
-            "name": task.name,
-            "templateRef": {"name": name, "template": template},
-            "arguments": {"parameters": places},
-        }
+    if task.theirs and runtime.code_template is not None:
+        rendered = {"name": task.name, **own_training.reference(*runtime.code_template)}
     if index:
         rendered["dependencies"] = [tasks[index - 1].name]
     if task.inputs:
@@ -283,7 +251,7 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
     ]
     container["terminationMessagePath"] = MESSAGE_PATH
     if task.shares:
-        container["volumeMounts"].append({"name": SHARED_VOLUME, "mountPath": _OWN_PATH})
+        container["volumeMounts"].append({"name": own_training.VOLUME, "mountPath": own_training.PLACE})
     template: dict[str, Any] = {
         "name": task.name,
         "container": container,
@@ -296,14 +264,14 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
         },
     }
     if task.init:
-        template["podSpecPatch"] = _walls(task)
+        template["podSpecPatch"] = own_training.walls(task.init)
         template["initContainers"] = []
         for name in task.init:
             init = {"name": name, **_container(name, step, runtime, secret)}
             if name == "code":
                 init |= _gpus(runtime)
                 if runtime.code_image is not None:
-                    init |= {"image": runtime.code_image, "command": list(LENT), "env": []}
+                    init |= own_training.in_image(runtime.code_image)
             if name == "rows":  # which has to know whose model it fetches
                 init["env"] += [env for env in container["env"] if env["name"] == "MODELOPS_RUN_ID"]
             template["initContainers"].append(init)
@@ -312,26 +280,9 @@ def _template(task: _Task, step: Mapping[str, Any], runtime: Runtime, secret: st
     return template
 
 
-def _walls(task: _Task) -> str:
-    """Return what keeps untrusted containers from Argo's own files, which it mounts into every container.
-
-    Their template, which names the registry's address, goes too. Nothing in it is a user's.
-    """
-    closed = [
-        {
-            "name": name,
-            "env": [{"name": "ARGO_TEMPLATE", "value": "{}"}],
-            "volumeMounts": [{"$patch": "delete", "mountPath": _ARGO}],
-        }
-        for name in task.init
-        if name in _UNTRUSTED
-    ]
-    return json.dumps({"initContainers": closed})
-
-
 def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str | None) -> dict[str, Any]:
     env: list[dict[str, Any]] = [{"name": "MODELOPS_STEP", "value": step_json({**step, "step": name})}]
-    if name not in _UNTRUSTED:
+    if name not in own_training.UNTRUSTED:
         env += [
             {"name": "MLFLOW_TRACKING_URI", "value": runtime.mlflow_tracking_uri},
             {"name": "MODELOPS_WORKFLOW_UID", "value": "{{workflow.uid}}"},
@@ -350,8 +301,8 @@ def _container(name: str, step: Mapping[str, Any], runtime: Runtime, secret: str
             "capabilities": {"drop": ["ALL"]},
         },
     }
-    if name in _UNTRUSTED:
-        container["volumeMounts"].append({"name": "nothing", "mountPath": _TOKENS, "readOnly": True})
+    if name in own_training.UNTRUSTED:
+        container["volumeMounts"].append(own_training.no_token())
     return container
 
 

@@ -14,7 +14,7 @@ from modelops.api.labels import GITSOURCE as DELIVERED_BY
 from modelops.api.v1alpha1.dataset import DatasetSpec, DatasetStatus
 from modelops.api.v1alpha1.trainingrun import TrainingRunSpec
 from modelops.domain import attempts
-from modelops.domain.training.decide import Data, inputs_of
+from modelops.domain.training.inputs import Data, inputs_of
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.objects import DATASET, NOW, RELEASE, RUN, condition, pinned, record, revision, serving
 

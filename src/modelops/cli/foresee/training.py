@@ -10,8 +10,8 @@ from modelops.cli.foresee.world import Key, Obj, World, what
 from modelops.domain import attempts
 from modelops.domain.dataset.decide import inputs_of as dataset_inputs
 from modelops.domain.training.admit import admit
-from modelops.domain.training.decide import Data, made_of
-from modelops.domain.training.decide import inputs_of as training_inputs
+from modelops.domain.training.inputs import Data, made_of
+from modelops.domain.training.inputs import inputs_of as training_inputs
 
 _SHOWN: Final = 3
 

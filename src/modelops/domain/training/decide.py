@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from modelops.api.kinds import WORKFLOW
 from modelops.api.v1alpha1.common import API_VERSION, format_duration
-from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec
+from modelops.api.v1alpha1.dataset import Attempt
 from modelops.api.v1alpha1.trainingrun import (
     AttemptRecord,
     CriterionResult,
@@ -26,6 +26,7 @@ from modelops.api.v1alpha1.trainingrun import (
 from modelops.domain import attempts, preflight, status
 from modelops.domain.plan import Action, ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.training.admit import Admission
+from modelops.domain.training.inputs import Code, Data, inputs_of
 from modelops.domain.training.template import Template
 from modelops.domain.workflow_waits import wait_of
 from modelops.workflows.render import Owner, Runtime, training_workflow
@@ -35,27 +36,6 @@ _SOON: Final = timedelta(seconds=5)
 _LATE: Final = timedelta(minutes=1)
 _UNWATCHED: Final = timedelta(minutes=5)
 """Between two looks at a WorkflowTemplate, which nothing watches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Data:
-    """The pinned data a run trains on."""
-
-    spec: DatasetSpec
-    revision: DatasetRevision
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One's own training code at one commit."""
-
-    url: str
-    commit: str
-    path: str
-    digest: str
-    """`sha256:` over the names and object ids of its files."""
-    secret: str | None
-    """The Secret with git credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,21 +302,6 @@ def _render(seen: Observed, data: Data, attempt: Attempt) -> dict[str, Any]:
     name = attempts.workflow_name("tr", seen.owner.name, attempt)
     own = seen.spec.trainer.own
     return training_workflow(seen.owner, name, attempt.id, attempt.inputs_hash, step, seen.runtime, secret, own=own)
-
-
-def inputs_of(spec: TrainingRunSpec, data: Data, code: Code | Template | None = None) -> dict[str, Any]:
-    """Return what a model is made of: the spec's part, the data and one's own code."""
-    own = {} if code is None else {"code": code.digest}
-    return made_of(spec) | {"data": data.revision.digest, "trainerVersion": 1} | own
-
-
-def made_of(spec: TrainingRunSpec) -> dict[str, Any]:
-    """Return the part of a spec that a model is made of; compute, suspend and names of objects are not part of it."""
-    left_out = {"suspend", "compute", "dataset_ref"}
-    if spec.trainer.own:  # which prepares its columns by itself
-        left_out |= {"prepare", "training_rows"}
-    dumped: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude=left_out)
-    return dumped
 
 
 def _code_digest(seen: Observed) -> str:

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from modelops.errors import Stalled
-from modelops.workflows.render import SHARED_PATH, SHARED_VOLUME
+from modelops.workflows.own import GIVEN, MOUNTED, VOLUME
 
-GIVEN: Final = ("input", "output")
-"""Parameters that our Workflow gives."""
 _GLOBAL: Final = re.compile(r"\{\{=?\s*workflow\.parameters\b")
 
 
@@ -54,11 +52,11 @@ def _problems(entrypoint: str, templates: Mapping[str, Mapping[str, Any]]) -> It
         yield "it uses workflow.parameters, which are the calling Workflow's; use inputs.parameters with defaults"
     mounts = [(name, template, mount) for name, template in templates.items() for mount in _mounts(template)]
     for name, template, mount in mounts:
-        if mount.get("name") not in {SHARED_VOLUME, *(volume.get("name") for volume in template.get("volumes") or ())}:
+        if mount.get("name") not in {VOLUME, *(volume.get("name") for volume in template.get("volumes") or ())}:
             yield f"template {name} mounts {mount.get('name')}, which is not among the template's own volumes"
-    shared = {str(mount.get("mountPath")).rstrip("/") for _, _, mount in mounts if mount.get("name") == SHARED_VOLUME}
-    if SHARED_PATH not in shared and "templateRef" not in whole:
-        yield f"no template mounts the volume {SHARED_VOLUME} at {SHARED_PATH}, by which files come and go; mount it"
+    shared = {str(mount.get("mountPath")).rstrip("/") for _, _, mount in mounts if mount.get("name") == VOLUME}
+    if MOUNTED not in shared and "templateRef" not in whole:
+        yield f"no template mounts the volume {VOLUME} at {MOUNTED}, by which files come and go; mount it"
 
 
 def _wrong_inputs(entrypoint: str, inputs: Mapping[str, Any]) -> Iterator[str]:
@@ -69,7 +67,7 @@ def _wrong_inputs(entrypoint: str, inputs: Mapping[str, Any]) -> Iterator[str]:
         if name not in GIVEN and "value" not in parameter and "default" not in parameter:
             yield f"template {entrypoint} wants parameter {name}, which modelops does not give; give it a default"
     for artifact in inputs.get("artifacts") or ():
-        yield f"template {entrypoint} wants artifact {artifact.get('name')}; files come by the volume {SHARED_VOLUME}"
+        yield f"template {entrypoint} wants artifact {artifact.get('name')}; files come by the volume {VOLUME}"
 
 
 def _mounts(template: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.workflows.render import LENT, RETRY_EXPRESSION
+from modelops.workflows.own import LENT
+from modelops.workflows.render import RETRY_EXPRESSION
 
 _SPEC: Final = frozenset(
     {
