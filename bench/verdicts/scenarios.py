@@ -1,0 +1,177 @@
+"""What Prometheus says of a canary, which outcome is right, and why: written down before anything runs.
+
+Times are counted in looks: intervals since the canary had its first traffic. Every contender looks after one interval,
+two, and so on, three times at each of two weights, so what holds until 2.5 is seen by the first two looks.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Outcome(StrEnum):
+    """What became of a canary."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    HELD = "held"
+    """At the first weight, until the end of the bench or for a human."""
+    RAISED = "held, at more traffic"
+    """Held, too, but only after more traffic than at first."""
+    TAKEN_BACK = "taken back"
+    """Promoted, then back to the version before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is true at one moment."""
+
+    shares: tuple[float, ...] = (0.01,)
+    """Of the canary's requests failed, 0-1; one for each series, none without requests."""
+    stable: float = 0.01
+    """Of stable's."""
+    latencies: tuple[float, ...] = (0.1,)
+    """The canary's 99th percentile, likewise. Seconds."""
+    requests: float | None = None
+    """The canary's in one interval; None: its weight's part of all."""
+    away: bool = False
+    """Prometheus breaks every connection."""
+
+
+HEALTHY: Final = Figures()
+_FAILING: Final = Figures(shares=(0.5,))
+_SILENT: Final = Figures(shares=(), latencies=(), requests=0)
+_NAN: Final = Figures(shares=(math.nan,), latencies=(math.nan,), requests=0)
+_AWAY: Final = Figures(away=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One canary's story."""
+
+    name: str
+    told: str
+    """For people."""
+    figures: Callable[[float], Figures]
+    """By looks."""
+    right: frozenset[Outcome]
+    why: str
+    bad_from: float | None = None
+    """From which look on the figures are bad, where the time until weight 0 is measured."""
+    after_promotion: Figures | None = None
+    """Half a look after it, instead of the others."""
+
+
+def _always(figures: Figures) -> Callable[[float], Figures]:
+    return lambda _: figures
+
+
+def _until(look: float, first: Figures, then: Figures = HEALTHY) -> Callable[[float], Figures]:
+    return lambda now: first if now < look else then
+
+
+def _in_look(number: int, figures: Figures) -> Callable[[float], Figures]:
+    return lambda now: figures if number - 0.5 <= now < number + 0.5 else HEALTHY
+
+
+def _turning(look: float) -> Scenario:
+    return Scenario(
+        f"turning-{round(look * 10)}",
+        f"turns bad {look:g} intervals after its first traffic: 50 % fail",
+        _until(look, HEALTHY, _FAILING),
+        _ROLLED_BACK,
+        "half of the requests fail",
+        bad_from=look,
+    )
+
+
+_PROMOTED: Final = frozenset({Outcome.PROMOTED})
+_ROLLED_BACK: Final = frozenset({Outcome.ROLLED_BACK})
+_HELD: Final = frozenset({Outcome.HELD})
+_UNKNOWN: Final = "nobody knows anything of the canary: nothing says that it is good, and nothing that it is bad"
+
+SCENARIOS: Final = (
+    Scenario("healthy", "healthy: 1 % fail on both sides", _always(HEALTHY), _PROMOTED, "as good as stable"),
+    Scenario("failing", "50 % fail", _always(_FAILING), _ROLLED_BACK, "half of the requests fail", bad_from=0),
+    *(_turning(look) for look in (3.2, 3.5, 3.8)),
+    Scenario(
+        "mild",
+        "1.6 % fail, of stable's 1.0 %",
+        _always(Figures(shares=(0.016,))),
+        _ROLLED_BACK,
+        "1.6 times the failures where 1.1 times are allowed, and requests enough to know",
+        bad_from=0,
+    ),
+    Scenario(
+        "both-bad",
+        "5 % fail on both sides",
+        _always(Figures(shares=(0.05,), stable=0.05)),
+        _PROMOTED,
+        "not the canary's fault, and below the fixed bound",
+    ),
+    Scenario("silent", "no traffic: no series", _always(_SILENT), _HELD, _UNKNOWN),
+    Scenario("nan", "NaN", _always(_NAN), _HELD, _UNKNOWN),
+    Scenario("away", "Prometheus is away", _always(_AWAY), _HELD, _UNKNOWN),
+    Scenario(
+        "away-twice",
+        "Prometheus is away for two looks, then healthy",
+        _until(2.5, _AWAY),
+        _PROMOTED,
+        "as good as stable, as soon as anybody can know it",
+    ),
+    Scenario(
+        "series-good-first",
+        "latency of two pods: 0.1 s, 2 s",
+        _always(Figures(latencies=(0.1, 2.0))),
+        frozenset({Outcome.ROLLED_BACK, Outcome.HELD}),
+        "one pod is too slow, or the query is wrong; either way it has not passed",
+    ),
+    Scenario(
+        "series-bad-first",
+        "latency of two pods: 2 s, 0.1 s",
+        _always(Figures(latencies=(2.0, 0.1))),
+        frozenset({Outcome.ROLLED_BACK, Outcome.HELD}),
+        "the same, in the other order",
+    ),
+    Scenario(
+        "blip",
+        "30 % fail on both sides, in the second look only",
+        _in_look(2, Figures(shares=(0.3,), stable=0.3)),
+        _PROMOTED,
+        "one failing look is tolerated, and it was not the canary's fault",
+    ),
+    Scenario(
+        "few",
+        "3 requests, of which 1 fails, in the first two looks; then healthy",
+        _until(2.5, Figures(shares=(1 / 3,), requests=3)),
+        _PROMOTED,
+        "one failure of three requests says nothing",
+    ),
+    Scenario(
+        "infinite",
+        "latency +Inf: above the highest bucket",
+        _always(Figures(latencies=(math.inf,))),
+        _ROLLED_BACK,
+        "more than the allowed 0.5 s, however much more",
+        bad_from=0,
+    ),
+    Scenario(
+        "afterwards",
+        "50 % fail from half an interval after the promotion on",
+        _always(HEALTHY),
+        frozenset({Outcome.TAKEN_BACK}),
+        "half of the requests fail, and the version before is known to be good",
+        after_promotion=_FAILING,
+    ),
+)
+
+
+def judged(scenario: Scenario, outcome: Outcome) -> str:
+    """Return `right`, `wrong promotion`, `wrong rollback`, or `stuck`: no end although there is a right one."""
+    if outcome in scenario.right:
+        return "right"
+    if outcome is Outcome.PROMOTED or outcome is Outcome.RAISED:
+        return "wrong promotion"
+    return "wrong rollback" if outcome in {Outcome.ROLLED_BACK, Outcome.TAKEN_BACK} else "stuck"
