@@ -1,5 +1,6 @@
 """One round: every scenario with every contender, all at once."""
 
+import json
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -27,7 +28,7 @@ def run(
     """Return what became of each canary, by names of contender and scenario.
 
     Args:
-        directory: of logs.
+        directory: of logs, and of what the contenders say of each canary at the end.
         contenders: who plays.
         scenarios: what.
         interval: seconds between two looks.
@@ -54,6 +55,9 @@ def run(
             resource, change = next(one.change for one in contenders if one.name == name)
             client.merge_patch(resource, name, story, change)
         _end(board, time.monotonic() + _LOOKS * interval)
+        for one in contenders:
+            kept = directory / f"{one.name}.json"
+            kept.write_text(json.dumps(client.list(one.kind, one.name), indent=1))
     return board.canaries
 
 

@@ -172,6 +172,6 @@ def judged(scenario: Scenario, outcome: Outcome) -> str:
     """Return `right`, `wrong promotion`, `wrong rollback`, or `stuck`: no end although there is a right one."""
     if outcome in scenario.right:
         return "right"
-    if outcome is Outcome.PROMOTED or outcome is Outcome.RAISED:
+    if outcome is Outcome.PROMOTED or (outcome is Outcome.RAISED and Outcome.HELD in scenario.right):
         return "wrong promotion"
     return "wrong rollback" if outcome in {Outcome.ROLLED_BACK, Outcome.TAKEN_BACK} else "stuck"
