@@ -36,7 +36,7 @@ from modelops.domain.release.strategies import resolved
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
 from modelops.domain.release.turn import Turn
-from modelops.domain.release.watching import next_watch, opened, watch
+from modelops.domain.release.watching import by_bounds, next_watch, opened, watch
 
 _IDLE: Final = timedelta(minutes=1)
 _ASK_AGAIN: Final = timedelta(seconds=10)
@@ -52,7 +52,7 @@ def decide_release(seen: Observed) -> Plan:
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
     for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
-    seen = replace(seen, spec=resolved(seen.spec))
+    seen = replace(seen, spec=by_bounds(resolved(seen.spec), seen.status))
     right, back = set_right(seen.status, seen.now)
     status, events = handle(replace(seen, status=right))
     turn = Turn(status, events=events, decisive=status != seen.status)
@@ -95,12 +95,12 @@ def _first(unfit: Sequence[tuple[Path, str]]) -> str:
 
 def _drive(seen: Observed, turn: Turn) -> Turn:
     """Take the canary one move further: at most one change of weight, or its end."""
-    status = in_force.confirm(seen, without_skipped(seen, turn.status))
-    turn = replace(turn, status=noted(seen, status))
-    turn, failed, hold, waiting = _measure(seen, turn)
+    # What was read is of the weight that was in force then: another one may have been confirmed since.
+    turn, failed, hold = _measure(seen, turn)
     if failed:
         return _end(seen, turn, "RolledBack", failed)
-    status, canary = turn.status, turn.status.canary
+    status = noted(seen, in_force.confirm(seen, without_skipped(seen, turn.status)))
+    turn, canary = replace(turn, status=status), status.canary
     assert canary is not None
     if not gets_requests(status) and not is_staffed(seen, status):
         wait = starting(seen, status, canary)
@@ -118,14 +118,14 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
     if seen.unfit and not (turn.status.by_hand or turn.status.undo_to):
         return turn.with_status(waiting_for=f"a MetricTemplate that fits: {_first(seen.unfit)}", eta=None)
-    moved = move(seen, turn, waiting)
+    moved = move(seen, turn, weigh(turn.status.analysis, seen.spec.analysis, seen.now).waiting)
     if moved.failed:
         return _end(seen, moved.turn, "RolledBack", moved.failed)
     return _promote(seen, moved.turn, moved.promoted) if moved.promoted else moved.turn
 
 
-def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str, str]:
-    """Take the readings in; return also why to roll back, why to pause, and what has not passed yet."""
+def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str]:
+    """Take the readings in; return also why to roll back, and why to pause."""
     analysis = seen.spec.analysis
     if seen.readings and turn.status.canary == seen.status.canary:
         figures = tally(turn.status, analysis, seen.readings, seen.now)
@@ -133,7 +133,7 @@ def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str, str]:
     else:
         turn = turn.with_status(analysis=tally(turn.status, analysis, {}, seen.now))
     found = weigh(turn.status.analysis, analysis, seen.now)
-    return turn, found.failed, found.hold, found.waiting
+    return turn, found.failed, found.hold
 
 
 def _initial(seen: Observed, turn: Turn) -> Turn:

@@ -1,7 +1,8 @@
 """When each metric of a canary is asked: every one by a clock of its own. Pure.
 
 Windows begin warmUp after the gateway confirmed the weight; the first look at a weight comes one interval later. Looks
-go on in pauses. After an Error the next look comes sooner, then ever later, up to the interval.
+go on in pauses. After an Error the next look comes sooner, then ever later, up to the interval. What is compared with
+stable is not asked where stable has no traffic.
 """
 
 from datetime import datetime, timedelta
@@ -52,6 +53,11 @@ def look_at(status: ModelReleaseStatus, analysis: Analysis, metric: Metric) -> d
     return _looks(status, analysis).get(metric.name)
 
 
+def is_alone(status: ModelReleaseStatus) -> bool:
+    """Return whether all of the traffic is the canary's, so that nothing can be compared with stable."""
+    return status.weight == 100
+
+
 def is_complete(found: MetricStatus, metric: Metric) -> bool:
     """Return whether a metric has had all of its looks at this weight."""
     in_a_row = metric.consecutive_success_limit
@@ -66,7 +72,11 @@ def _looks(status: ModelReleaseStatus, analysis: Analysis) -> dict[str, datetime
         return {}
     begun = status.analysis_started_at or status.weight_verified_at or start
     found = {one.name: one for one in status.analysis}
-    return {m.name: _look(m, found.get(m.name), start, begun, interval_of(m, analysis)) for m in analysis.metrics}
+    return {
+        m.name: _look(m, found.get(m.name), start, begun, interval_of(m, analysis))
+        for m in analysis.metrics
+        if not (m.compare_to and is_alone(status))
+    }
 
 
 def _look(

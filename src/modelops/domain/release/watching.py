@@ -10,7 +10,7 @@ from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RollbackWindowStatus
 from modelops.domain.analysis.verdicts import has_bounds
 from modelops.domain.release import objects, settle
-from modelops.domain.release.looks import next_look
+from modelops.domain.release.looks import is_alone, next_look
 from modelops.domain.release.measure import closed, fresh_step, tally, weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.turn import Turn
@@ -37,11 +37,22 @@ def opened(seen: Observed, before: ModelReleaseStatus, promoted: ModelReleaseSta
     )
 
 
+def by_bounds(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> ModelReleaseSpec:
+    """Return the spec as it holds for the weight in force: with all of the traffic, bounds alone judge what has any."""
+    if not is_alone(status):
+        return spec
+    metrics = tuple(
+        metric.model_copy(update={"compare_to": None}) if has_bounds(metric) else metric
+        for metric in spec.analysis.metrics
+    )
+    return spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": metrics})})
+
+
 def measured_as(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> tuple[ModelReleaseSpec, ModelReleaseStatus]:
     """Return spec and status as far as metrics are concerned: in a rollback window, what was promoted is measured."""
     window = status.rollback_window
     if window is None or status.canary is not None:
-        return spec, status
+        return by_bounds(spec, status), status
     view = {
         "canary": status.stable,
         "stable": None,
