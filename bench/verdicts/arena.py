@@ -13,7 +13,7 @@ from bench.verdicts.board import Board, Canary
 from bench.verdicts.cluster import Told, Watches, cluster, play
 from bench.verdicts.contender import Contender, Setting
 from bench.verdicts.prometheus import ScriptedPrometheus
-from bench.verdicts.scenarios import Scenario, judged
+from bench.verdicts.scenarios import Scenario
 from modelops.adapters.cluster import KubeClient
 
 _PATIENCE = 240.0
@@ -28,7 +28,7 @@ def run(
     """Return what became of each canary, by names of contender and scenario.
 
     Args:
-        directory: of logs, and of what the contenders say of each canary at the end.
+        directory: of logs, and of what each canary's object says at its end.
         contenders: who plays.
         scenarios: what.
         interval: seconds between two looks.
@@ -54,10 +54,7 @@ def run(
         for name, story in board.canaries:
             resource, change = next(one.change for one in contenders if one.name == name)
             client.merge_patch(resource, name, story, change)
-        _end(board, time.monotonic() + _LOOKS * interval)
-        for one in contenders:
-            kept = directory / f"{one.name}.json"
-            kept.write_text(json.dumps(client.list(one.kind, one.name), indent=1))
+        _end(client, contenders, board, directory, time.monotonic() + _LOOKS * interval)
     return board.canaries
 
 
@@ -98,9 +95,15 @@ def _ending(contender: Contender, board: Board) -> Told:
     return told
 
 
-def _end(board: Board, deadline: float) -> None:
-    """Wait until every canary has ended well, or the deadline."""
-    while time.monotonic() < deadline:
-        if all(one.ended and judged(one.scenario, one.ended) == "right" for one in board.canaries.values()):
-            return
+def _end(client: KubeClient, contenders: Sequence[Contender], board: Board, directory: Path, deadline: float) -> None:
+    """Wait until every canary is over, or the deadline; keep what each says then, and give nobody more work with it."""
+    kinds = {one.name: one.kind for one in contenders}
+    going = dict(board.canaries)
+    while going:
         time.sleep(0.2)
+        now = time.monotonic()
+        for name, story in [key for key, one in going.items() if one.is_over(now) or now > deadline]:
+            said = client.get(kinds[name], name, story)
+            (directory / f"{name}-{story}.json").write_text(json.dumps(said, indent=1))
+            client.delete(kinds[name], name, story)
+            del going[name, story]

@@ -128,6 +128,9 @@ def _running(setting: Setting) -> Iterator[None]:
     arguments = (
         f"--kubeconfig={setting.kubeconfig}",
         "--leader-elect=false",
+        # All canaries of a bench are one controller's; by default it would wait for its own limit of calls.
+        "--qps=400",
+        "--burst=800",
         f"--metricsPort={free_port()}",
         f"--healthzPort={free_port()}",
     )

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 
-from bench.verdicts.scenarios import HEALTHY, Figures, Outcome, Scenario
+from bench.verdicts.scenarios import HEALTHY, Figures, Moment, Outcome, Scenario
 
 FIRST_WEIGHT = 22
 """Percent; Flagger comes there by 20 and 21, because it stays at no weight."""
@@ -25,6 +25,9 @@ class Canary:
     """When it first had traffic."""
     without: float | None = None
     """Since when it has none again."""
+    look: int = 0
+    looked_at: float = 0.0
+    """When its latest look began."""
     ended: Outcome | None = None
     ended_at: float = 0.0
 
@@ -46,13 +49,23 @@ class Canary:
             self.ended, self.ended_at = outcome, now
 
     def figures(self, now: float) -> Figures:
-        """Return what is true of it now."""
+        """Return what is true of it now, when somebody asks."""
         if self.begun is None:
             return HEALTHY
         after = self.scenario.after_promotion
         if after and self.ended and (now - self.ended_at) / self.interval >= _AFTERWARDS:
             return after
-        return self.scenario.figures((now - self.begun) / self.interval)
+        # A look is several questions, and a broken connection may be tried again.
+        if now - self.looked_at > self.interval / 2:
+            self.look, self.looked_at = self.look + 1, now
+        return self.scenario.figures(Moment(self.look, (now - self.begun) / self.interval))
+
+    def is_over(self, now: float) -> bool:
+        """Whether nothing more is to come."""
+        if self.ended is None or (self.scenario.after_promotion and self.ended is Outcome.PROMOTED):
+            return False
+        routed = self.ended is Outcome.PROMOTED or self.without is not None
+        return routed and now - self.ended_at > self.interval / 2
 
     @property
     def outcome(self) -> Outcome:

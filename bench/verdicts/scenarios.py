@@ -1,7 +1,7 @@
 """What Prometheus says of a canary, which outcome is right, and why: written down before anything runs.
 
-Times are counted in looks: intervals since the canary had its first traffic. Every contender looks after one interval,
-two, and so on, three times at each of two weights, so what holds until 2.5 is seen by the first two looks.
+What changes by itself changes with the contender's own looks, so that a busy machine gives nobody one look more; what
+the time until weight 0 is measured from changes at a time, which no contender's clock is tied to.
 """
 
 import math
@@ -40,6 +40,16 @@ class Figures:
     """Prometheus breaks every connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a contender asks."""
+
+    look: int
+    """Of its own, from 1."""
+    intervals: float
+    """Since the canary had its first traffic."""
+
+
 HEALTHY: Final = Figures()
 _FAILING: Final = Figures(shares=(0.5,))
 _SILENT: Final = Figures(shares=(), latencies=(), requests=0)
@@ -54,36 +64,31 @@ class Scenario:
     name: str
     told: str
     """For people."""
-    figures: Callable[[float], Figures]
-    """By looks."""
+    figures: Callable[[Moment], Figures]
     right: frozenset[Outcome]
     why: str
     bad_from: float | None = None
-    """From which look on the figures are bad, where the time until weight 0 is measured."""
+    """How many intervals after its first traffic the figures become bad, where the time until weight 0 is measured."""
     after_promotion: Figures | None = None
-    """Half a look after it, instead of the others."""
+    """Half an interval after it, instead of the others."""
 
 
-def _always(figures: Figures) -> Callable[[float], Figures]:
+def _always(figures: Figures) -> Callable[[Moment], Figures]:
     return lambda _: figures
 
 
-def _until(look: float, first: Figures, then: Figures = HEALTHY) -> Callable[[float], Figures]:
-    return lambda now: first if now < look else then
+def _looks(first: int, last: int, figures: Figures) -> Callable[[Moment], Figures]:
+    return lambda now: figures if first <= now.look <= last else HEALTHY
 
 
-def _in_look(number: int, figures: Figures) -> Callable[[float], Figures]:
-    return lambda now: figures if number - 0.5 <= now < number + 0.5 else HEALTHY
-
-
-def _turning(look: float) -> Scenario:
+def _turning(after: float) -> Scenario:
     return Scenario(
-        f"turning-{round(look * 10)}",
-        f"turns bad {look:g} intervals after its first traffic: 50 % fail",
-        _until(look, HEALTHY, _FAILING),
+        f"turning-{round(after * 10)}",
+        f"turns bad {after:g} intervals after its first traffic: 50 % fail",
+        lambda now: HEALTHY if now.intervals < after else _FAILING,
         _ROLLED_BACK,
         "half of the requests fail",
-        bad_from=look,
+        bad_from=after,
     )
 
 
@@ -95,7 +100,7 @@ _UNKNOWN: Final = "nobody knows anything of the canary: nothing says that it is 
 SCENARIOS: Final = (
     Scenario("healthy", "healthy: 1 % fail on both sides", _always(HEALTHY), _PROMOTED, "as good as stable"),
     Scenario("failing", "50 % fail", _always(_FAILING), _ROLLED_BACK, "half of the requests fail", bad_from=0),
-    *(_turning(look) for look in (3.2, 3.5, 3.8)),
+    *(_turning(after) for after in (3.2, 3.5, 3.8)),
     Scenario(
         "mild",
         "1.6 % fail, of stable's 1.0 %",
@@ -117,7 +122,7 @@ SCENARIOS: Final = (
     Scenario(
         "away-twice",
         "Prometheus is away for two looks, then healthy",
-        _until(2.5, _AWAY),
+        _looks(1, 2, _AWAY),
         _PROMOTED,
         "as good as stable, as soon as anybody can know it",
     ),
@@ -138,14 +143,14 @@ SCENARIOS: Final = (
     Scenario(
         "blip",
         "30 % fail on both sides, in the second look only",
-        _in_look(2, Figures(shares=(0.3,), stable=0.3)),
+        _looks(2, 2, Figures(shares=(0.3,), stable=0.3)),
         _PROMOTED,
         "one failing look is tolerated, and it was not the canary's fault",
     ),
     Scenario(
         "few",
         "3 requests, of which 1 fails, in the first two looks; then healthy",
-        _until(2.5, Figures(shares=(1 / 3,), requests=3)),
+        _looks(1, 2, Figures(shares=(1 / 3,), requests=3)),
         _PROMOTED,
         "one failure of three requests says nothing",
     ),
