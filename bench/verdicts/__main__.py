@@ -58,7 +58,7 @@ def main() -> int:
         print(f"round {number + 1} of {given.rounds}; logs are in {directory}", file=sys.stderr, flush=True)
         rounds.append(run(directory, contenders, scenarios, given.interval))
         shutil.rmtree(directory / "kube")
-    text, wrong = written(contenders, scenarios, rounds)
+    text, wrong = written(contenders, rounds)
     print(text)
     return int(wrong)
 

@@ -45,10 +45,14 @@ def _documented(setting: Setting, name: str, query: str, largest: float) -> dict
 
 
 def _guarded(setting: Setting, name: str, query: str, largest: float) -> dict[str, Any]:
-    """Return a metric with every guard that its conditions and PromQL allow: what is missing is inconclusive."""
+    """Return a metric with every guard that there is: what is missing is inconclusive, and who is away is waited for.
+
+    With more inconclusive looks tolerated, three of three would be a success.
+    """
     return {
         **_documented(setting, name, query.replace("{", "_of_20{"), largest),
-        "inconclusiveLimit": TOLERATED,
+        "inconclusiveLimit": LOOKS - 1,
+        "consecutiveErrorLimit": 1000,
         "successCondition": f"len(result) == 1 && result[0] <= {largest:g}",
         "failureCondition": f"len(result) == 1 && result[0] > {largest:g}",
     }

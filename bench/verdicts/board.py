@@ -58,7 +58,7 @@ class Canary:
         # A look is several questions, and a broken connection may be tried again.
         if now - self.looked_at > self.interval / 2:
             self.look, self.looked_at = self.look + 1, now
-        return self.scenario.figures(Moment(self.look, (now - self.begun) / self.interval))
+        return self.scenario.figures(Moment(self.look, (now - self.begun) / self.interval, self.weight))
 
     def is_over(self, now: float) -> bool:
         """Whether nothing more is to come."""

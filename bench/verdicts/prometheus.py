@@ -23,8 +23,6 @@ from bench.verdicts.scenarios import Figures
 
 _QUERY: Final = re.compile(r'(\w+)\{canary="([^/"]+)/([^"]+)"(?:, revision="([^"]*)")?\}(?:\[(\d+)ms\])?')
 _ENOUGH: Final = "_of_20"
-_REQUESTS: Final = 20_000
-"""Of all clients in one interval."""
 
 
 class Away(Exception):
@@ -55,18 +53,23 @@ def answer(board: Board, query: str) -> Sequence[float]:
         case "latency":
             return figures.latencies
         case "ratio":
-            return tuple(share / figures.stable for share in figures.shares)
+            return tuple(_divided(share, figures.stable) for share in figures.shares)
     raise ValueError(query)
 
 
+def _divided(value: float, by: float) -> float:
+    """Return a quotient as PromQL has it."""
+    return value / by if by else math.copysign(math.inf, value) if value else math.nan
+
+
 def _requests(canary: Canary, figures: Figures) -> float:
-    return _REQUESTS * canary.weight / 100 if figures.requests is None else figures.requests
+    return figures.everybody * canary.weight / 100 if figures.requests is None else figures.requests
 
 
 def _counted(canary: Canary, figures: Figures, name: str, revision: str, seconds: float) -> Sequence[float]:
     """Return how many requests of a revision there were, or failed; no series where there were none."""
     if revision == canary.stable:
-        requests, share = _REQUESTS * (100 - canary.weight) / 100, figures.stable
+        requests, share = figures.everybody * (100 - canary.weight) / 100, figures.stable
     else:
         requests = _requests(canary, figures)
         share = sum(figures.shares) / len(figures.shares) if requests else 0.0

@@ -1,10 +1,13 @@
 """What Prometheus says of a canary, which outcome is right, and why: written down before anything runs.
 
+Scenarios that are told in the same words are one row of the table.
+
 What changes by itself changes with the contender's own looks, so that a busy machine gives nobody one look more; what
 the time until weight 0 is measured from changes at a time, which no contender's clock is tied to.
 """
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,7 +38,9 @@ class Figures:
     latencies: tuple[float, ...] = (0.1,)
     """The canary's 99th percentile, likewise. Seconds."""
     requests: float | None = None
-    """The canary's in one interval; None: its weight's part of all."""
+    """The canary's in one interval; None: its weight's part of everybody's."""
+    everybody: int = 20_000
+    """Requests in one interval."""
     away: bool = False
     """Prometheus breaks every connection."""
 
@@ -48,6 +53,8 @@ class Moment:
     """Of its own, from 1."""
     intervals: float
     """Since the canary had its first traffic."""
+    weight: int
+    """Percent."""
 
 
 HEALTHY: Final = Figures()
@@ -84,7 +91,7 @@ def _looks(first: int, last: int, figures: Figures) -> Callable[[Moment], Figure
 def _turning(after: float) -> Scenario:
     return Scenario(
         f"turning-{round(after * 10)}",
-        f"turns bad {after:g} intervals after its first traffic: 50 % fail",
+        "turns bad 3.2, 3.5, 3.8 intervals after its first traffic: 50 % fail",
         lambda now: HEALTHY if now.intervals < after else _FAILING,
         _ROLLED_BACK,
         "half of the requests fail",
@@ -92,6 +99,18 @@ def _turning(after: float) -> Scenario:
     )
 
 
+def _drawn(number: int) -> Scenario:
+    def figures(now: Moment) -> Figures:
+        chance = random.Random(f"{number}, look {now.look}")  # the same for all contenders
+        canary = _EVERYBODY * now.weight // 100
+        failed, stable = (sum(chance.random() < 0.01 for _ in range(size)) for size in (canary, _EVERYBODY - canary))
+        return Figures((failed / canary,), stable / (_EVERYBODY - canary), everybody=_EVERYBODY)
+
+    told = f"1 % fail on both sides, by chance: {_EVERYBODY} requests an interval, three draws"
+    return Scenario(f"chance-{number}", told, figures, _PROMOTED, "as good as stable; few failures vary much")
+
+
+_EVERYBODY: Final = 600
 _PROMOTED: Final = frozenset({Outcome.PROMOTED})
 _ROLLED_BACK: Final = frozenset({Outcome.ROLLED_BACK})
 _HELD: Final = frozenset({Outcome.HELD})
@@ -116,6 +135,7 @@ SCENARIOS: Final = (
         _PROMOTED,
         "not the canary's fault, and below the fixed bound",
     ),
+    *map(_drawn, (1, 2, 3)),
     Scenario("silent", "no traffic: no series", _always(_SILENT), _HELD, _UNKNOWN),
     Scenario("nan", "NaN", _always(_NAN), _HELD, _UNKNOWN),
     Scenario("away", "Prometheus is away", _always(_AWAY), _HELD, _UNKNOWN),
@@ -174,9 +194,14 @@ SCENARIOS: Final = (
 
 
 def judged(scenario: Scenario, outcome: Outcome) -> str:
-    """Return `right`, `wrong promotion`, `wrong rollback`, or `stuck`: no end although there is a right one."""
+    """Return `right`, `wrong promotion`, `wrong rollback`, or `stuck`: no end although there is a right one.
+
+    `not watched`: figures after a promotion that nobody looks at.
+    """
     if outcome in scenario.right:
         return "right"
+    if scenario.after_promotion and outcome is Outcome.PROMOTED:
+        return "not watched"
     if outcome is Outcome.PROMOTED or (outcome is Outcome.RAISED and Outcome.HELD in scenario.right):
         return "wrong promotion"
     return "wrong rollback" if outcome in {Outcome.ROLLED_BACK, Outcome.TAKEN_BACK} else "stuck"
