@@ -1,5 +1,6 @@
 """What became of each canary, as the objects say: weights and outcomes, and when."""
 
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ class Canary:
     without: float | None = None
     """Since when it has none again."""
     look: int = 0
-    looked_at: float = 0.0
+    looked_at: float = -math.inf
     """When its latest look began."""
     ended: Outcome | None = None
     ended_at: float = 0.0

@@ -104,7 +104,8 @@ def _drawn(number: int) -> Scenario:
         chance = random.Random(f"{number}, look {now.look}")  # the same for all contenders
         canary = _EVERYBODY * now.weight // 100
         failed, stable = (sum(chance.random() < 0.01 for _ in range(size)) for size in (canary, _EVERYBODY - canary))
-        return Figures((failed / canary,), stable / (_EVERYBODY - canary), everybody=_EVERYBODY)
+        shares = (failed / canary,) if canary else ()
+        return Figures(shares, stable / max(1, _EVERYBODY - canary), everybody=_EVERYBODY)
 
     told = f"1 % fail on both sides, by chance: {_EVERYBODY} requests an interval, three draws"
     return Scenario(f"chance-{number}", told, figures, _PROMOTED, "as good as stable; few failures vary much")

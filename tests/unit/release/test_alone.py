@@ -97,3 +97,28 @@ def test_bake_with_all_of_the_traffic_goes_on_judging_by_bounds() -> None:
     says(world, share=0.5, stable_requests=None)
     world.settle(11)
     assert world.status["history"][-1]["outcome"] == "RolledBack"
+
+
+@pytest.mark.parametrize("metric", [COMPARED, BOUNDED], ids=["compared", "bounded too"])
+def test_all_of_the_traffic_waits_for_a_comparison(metric: dict[str, Any]) -> None:
+    """Also when a step asks for it before the first look."""
+    world = compared(metric, [{"setWeight": 50}, {"setWeight": 100}])
+    assert world.status["weight"] == 50
+    assert world.status["waitingFor"] == "one Pass of errors: at weight 100 there is nothing to compare with"
+    world.settle(11)
+    assert world.status["phase"] == "Promoted", world.status.get("waitingFor")
+
+
+def test_all_of_the_traffic_at_once_is_refused() -> None:
+    """The comparison would never be made."""
+    world = World()
+    steps = [{"setWeight": 100}, {"bake": {"duration": "40s"}}]
+    world.release(strategy={"canary": {"steps": steps}}, analysis={"metrics": [BOUNDED]})
+    world.settle()
+    said = (
+        "InvalidSpec: spec.strategy.canary.steps: they give it all of the traffic at once, so errors is never compared"
+    )
+    assert world.reason("Stalled").startswith(said)
+    world.release(strategy={"canary": {"steps": [{"setWeight": 1}, *steps]}})
+    world.settle()
+    assert world.conditions.get("Stalled") != "True"

@@ -102,3 +102,8 @@ def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str
         if step.analyze is not None and weight_after(steps[:index]) == 100 and compared:
             words = f"at weight 100 stable has no traffic, so {compared[0]} cannot be compared with it; analyze before"
             yield path_of(spec.strategy, index, "analyze"), words
+    parts = [steps[: index + 1] for index in range(len(steps))]
+    shared = any(0 < weight_after(part) < 100 or after(part) != Routing() for part in parts)
+    if spec.strategy.canary is not None and weight_after(steps) == 100 and compared and not shared:
+        words = f"they give it all of the traffic at once, so {compared[0]} is never compared; set a smaller weight first"
+        yield ("spec", "strategy", "canary", "steps"), words

@@ -104,6 +104,8 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
     if weight > status.desired_weight:
         if missing := _held(seen, status):
             return _waiting(turn, missing)
+        if weight == 100 and (missing := _unproven(seen, status, compared=True)):
+            return _waiting(turn, f"one Pass of {missing}: at weight 100 there is nothing to compare with")
         if is_scaled(seen.spec) and not is_staffed(seen, status):
             return _staff(seen, turn)
         if (shut := shut_for(seen, status)) is not None:
@@ -143,12 +145,13 @@ def _is_judged(seen: Observed, status: ModelReleaseStatus) -> bool:
     return status.undo_to is None and not status.by_hand and needs_passes(seen.spec.strategy)
 
 
-def _unproven(seen: Observed, status: ModelReleaseStatus) -> str:
-    """Return the deciding metrics without a Pass."""
+def _unproven(seen: Observed, status: ModelReleaseStatus, *, compared: bool = False) -> str:
+    """Return the deciding metrics without a Pass; of those that are compared with stable only, if wanted."""
     if not _is_judged(seen, status):
         return ""
-    dry = {metric.name for metric in seen.spec.analysis.metrics if metric.dry_run}
-    return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name not in dry)
+    metrics = seen.spec.analysis.metrics
+    asked = {metric.name for metric in metrics if not metric.dry_run and (metric.compare_to or not compared)}
+    return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name in asked)
 
 
 def _held(seen: Observed, status: ModelReleaseStatus) -> str:
