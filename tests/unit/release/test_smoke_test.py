@@ -197,6 +197,18 @@ def test_other_requests_are_asked_anew_until_there_is_traffic(world: World) -> N
     assert world.status["phase"] == "Analyzing"
 
 
+def test_smoke_test_that_is_taken_out_is_not_waited_for(world: World) -> None:
+    """Nor does the status speak of it any more."""
+    world.first()
+    world.servers.answer = AWAY
+    world.train("2")
+    world.settle(20)
+    assert world.status["smokeTest"]["outcome"] == "Running"
+    world.release(smokeTest=None)
+    world.settle(5)
+    assert (world.status["weight"], world.status.get("smokeTest")) == (20, None)
+
+
 def test_route_that_changed_steps_bring_waits_for_the_smoke_test(world: World) -> None:
     """Whatever comes under a canary on its way, golden requests come first."""
     steps = [{"bake": {"duration": "5s"}}, {"approve": {}}, *STEPS]

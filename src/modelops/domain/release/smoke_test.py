@@ -62,7 +62,9 @@ def digest_of(test: SmokeTest) -> str:
 def tested(seen: Observed, turn: Turn) -> tuple[Turn, str]:
     """Take the answers in, if there are any; return also why to roll back, or nothing."""
     status, test, answers = turn.status, seen.spec.smoke_test, seen.golden
-    if test is None or status.canary is None or not is_awaited(seen.spec, status):
+    if test is None:
+        return turn.with_status(smoke_test=None), ""
+    if status.canary is None or not is_awaited(seen.spec, status):
         return turn, ""
     before = _so_far(test, status)
     if answers is None or status.canary != seen.status.canary:
