@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,9 +30,8 @@ from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry
 from tests.support.gateway import RealGateway, running_gateway
 
 pytestmark = [pytest.mark.local, pytest.mark.skipif(gateway.missing() is not None, reason=gateway.missing() or "")]
-RELEASE, REVISION = "price", "abc123"
-FIRST = 40
-"""Requests that are as they should be."""
+RELEASE = "price"
+SHARES = {"nonfinite-share": 0.2, "missing-input-share": 10 / 150, "unknown-category-share": 0.2}
 
 
 class Model:
@@ -54,15 +54,15 @@ class Model:
         return Outputs(np.array([math.inf if value == 13 else value for value in columns["x"]]))
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """Run the real server in a thread of its own; return host and port."""
+@contextmanager
+def serving(real: RealGateway, revision: str) -> Iterator[str]:
+    """Run the real server in a thread of its own, scraped with the namespace as a label; yield host and port."""
     port, started, stop = free_port(), threading.Event(), asyncio.Event()
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def run() -> None:
         loops.append(asyncio.get_running_loop())
-        server = ModelServer(Model(), name=RELEASE, version="1", metrics=ServerMetrics(RELEASE, REVISION))
+        server = ModelServer(Model(), name=RELEASE, version="1", metrics=ServerMetrics(RELEASE, revision))
         await server.warm_up()
         runner = web.AppRunner(server.application())
         await runner.setup()
@@ -74,17 +74,20 @@ def address() -> Iterator[str]:
     thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
     assert started.wait(20)
-    yield f"127.0.0.1:{port}"
-    loops[0].call_soon_threadsafe(stop.set)
-    thread.join(20)
+    address = f"127.0.0.1:{port}"
+    real.scripted.write_text(json.dumps([{"targets": [address], "labels": {"namespace": "test"}}]))
+    wait_until(lambda: series(real, f'modelops_server_ready{{revision="{revision}"}}') == 1)
+    try:
+        yield address
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(20)
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory, address: str) -> Iterator[RealGateway]:
-    """A Prometheus that scrapes the server as the local home's does, with the namespace as a label."""
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
+    """A Prometheus that scrapes what it is told to."""
     with running_gateway(tmp_path_factory.mktemp("gateway")) as found:
-        found.scripted.write_text(json.dumps([{"targets": [address], "labels": {"namespace": "test"}}]))
-        wait_until(lambda: series(found, "modelops_server_ready") == 1)
         yield found
 
 
@@ -109,14 +112,15 @@ def ask(address: str, times: int, *, x: float = 1, size: float | None = 1, kind:
         urllib3.request("POST", f"http://{address}/invocations", json={"dataframe_records": [row]}, retries=False)
 
 
-def scraped(real: RealGateway, address: str) -> None:
+def scraped(real: RealGateway, address: str, revision: str) -> None:
     """Wait until Prometheus has what the server says now."""
+    name = "modelops_server_request_duration_seconds_count"
     text = urllib3.request("GET", f"http://{address}/metrics").data.decode()
-    line = next(one for one in text.splitlines() if one.startswith("modelops_server_request_duration_seconds_count"))
-    wait_until(lambda: series(real, "modelops_server_request_duration_seconds_count") == float(line.rpartition(" ")[2]))
+    line = next(one for one in text.splitlines() if one.startswith(name))
+    wait_until(lambda: series(real, f'{name}{{revision="{revision}"}}') == float(line.rpartition(" ")[2]))
 
 
-def judged(real: RealGateway, builtin: str, *, revision: str = REVISION, window: float = 60) -> Judgement:
+def judged(real: RealGateway, builtin: str, revision: str, *, window: float = 60) -> Judgement:
     """Ask Prometheus as the reconciler does, and judge."""
     metric = Metric.model_validate({"name": "m", "builtin": builtin, "thresholdRange": {"max": 0.05}})
     ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), Settings())  # type: ignore[arg-type]
@@ -126,40 +130,33 @@ def judged(real: RealGateway, builtin: str, *, revision: str = REVISION, window:
     return judge_of(metric).judge(reading)
 
 
-def test_shares_are_those_that_were_sent(real: RealGateway, address: str) -> None:
+def test_shares_are_those_that_were_sent(real: RealGateway) -> None:
     """Good at first; then 10 of 50 answers are infinite, 10 of 150 values missing and 10 of 50 categories unknown."""
-    for builtin in ("nonfinite-share", "missing-input-share", "unknown-category-share"):
-        assert judged(real, builtin).verdict == "NoData"
-    ask(address, FIRST)
-    scraped(real, address)
-    for builtin, samples in (("nonfinite-share", 40), ("missing-input-share", 120), ("unknown-category-share", 40)):
-        found = judged(real, builtin)
-        assert (found.verdict, found.value, found.samples) == ("Pass", 0.0, samples)
+    with serving(real, "shares") as address:
+        assert {judged(real, builtin, "shares").verdict for builtin in SHARES} == {"NoData"}
+        ask(address, 40)
+        scraped(real, address, "shares")
+        for builtin, samples in (("nonfinite-share", 40), ("missing-input-share", 120), ("unknown-category-share", 40)):
+            found = judged(real, builtin, "shares")
+            assert (found.verdict, found.value, found.samples) == ("Pass", 0.0, samples)
 
-    ask(address, 10, x=13, size=None, kind="b")
-    scraped(real, address)
+        ask(address, 10, x=13, size=None, kind="b")
+        scraped(real, address, "shares")
 
-    for builtin, share in (
-        ("nonfinite-share", 0.2),
-        ("missing-input-share", 10 / 150),
-        ("unknown-category-share", 0.2),
-    ):
-        found = judged(real, builtin)
-        assert (found.verdict, found.value) == ("Fail", pytest.approx(share))
+        for builtin, share in SHARES.items():
+            found = judged(real, builtin, "shares")
+            assert (found.verdict, found.value) == ("Fail", pytest.approx(share))
 
 
-def test_saturation_is_the_share_of_time_that_models_work(real: RealGateway, address: str) -> None:
-    """Two and a half seconds of work within ten."""
-    ask(address, 20)
-    ask(address, 5, kind="slow")
-    scraped(real, address)
+def test_saturation_is_the_share_of_time_that_models_work(real: RealGateway) -> None:
+    """Two and a half seconds of work within twenty; another revision's is no part of it."""
+    with serving(real, "busy") as address:
+        assert judged(real, "saturation", "busy").verdict == "NoData"
+        ask(address, 20)
+        ask(address, 5, kind="slow")
+        scraped(real, address, "busy")
 
-    found = judged(real, "saturation", window=10)
+        found = judged(real, "saturation", "busy", window=20)
 
-    assert (found.verdict, found.value) == ("Fail", pytest.approx(0.25, abs=0.05))
-
-
-def test_another_revision_has_no_data(real: RealGateway) -> None:
-    """Figures are a revision's."""
-    for builtin in ("nonfinite-share", "missing-input-share", "unknown-category-share", "saturation"):
-        assert judged(real, builtin, revision="other").verdict == "NoData"
+        assert (found.verdict, found.value) == ("Fail", pytest.approx(0.125, abs=0.02))
+        assert judged(real, "saturation", "other").verdict == "NoData"
