@@ -6,15 +6,11 @@ Called by `main` as an init container of train. What the code may use is bounded
 
 import sys
 from collections.abc import Mapping
-from typing import Final
 
-from modelops.steps import context as contexts
 from modelops.steps.context import TrainingInput
 from modelops.steps.own import process
 from modelops.steps.own.inputs import entry
 from modelops.steps.own.places import Places
-
-_SIGNALS: Final = {9: " (out of memory?)", 25: " (a file became larger than may be written)"}
 
 
 def run(
@@ -50,21 +46,4 @@ def run(
         watched=places.scratch,
         limits=limits or process.Limits(),
     )
-    return verdict(ended, step.code.path)
-
-
-def verdict(ended: process.Ended, where: str) -> tuple[int, str]:
-    """Return the exit code that the step is to have, and one line if it failed.
-
-    Args:
-        ended: how a team's program did.
-        where: names the program.
-    """
-    if ended.exceeded:
-        return contexts.BAD_INPUT, f"{where}: {ended.exceeded}"
-    if ended.code == 0:
-        return 0, ""
-    if ended.code < 0:
-        why = f"was ended by signal {-ended.code}{_SIGNALS.get(-ended.code, '')}"
-        return 1, f"{where}: {why}: {ended.last or 'without a word'}"
-    return ended.code, f"{where}: exited with {ended.code}: {ended.last or 'without a word'}"
+    return process.verdict(ended, step.code.path)

@@ -10,7 +10,7 @@ from importlib import resources
 from typing import Final
 
 from modelops.steps.context import BAD_INPUT, BadInputError, StepFailedError, TrainingInput
-from modelops.steps.own import code, process
+from modelops.steps.own import process
 from modelops.steps.own.places import Places
 
 _SCRIPT: Final = "lent.sh"
@@ -61,7 +61,7 @@ def raise_end(step: TrainingInput, places: Places) -> None:
     number = int(said["code"])
     exceeded = process.Limits().told(said["exceeded"])
     ended = process.Ended(_KILLED - number if number > _KILLED else number, said["last"], exceeded)
-    status, message = code.verdict(ended, step.where)
+    status, message = process.verdict(ended, step.where)
     if status == BAD_INPUT:
         raise BadInputError(message)
     if status != 0:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
-from modelops.steps.context import StepFailedError
+from modelops.steps.context import BAD_INPUT, StepFailedError
 
 MAX_WORDS: Final = 5 << 20
 """Bytes of a program's own words that are kept in the log."""
@@ -28,6 +28,7 @@ _SECRET_NAME: Final = re.compile(
 )
 _SECRET_VALUE: Final = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 _UNPRINTABLE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+_SIGNALS: Final = {9: " (out of memory?)", 25: " (a file became larger than may be written)"}
 _LOOK: Final = 0.5
 """Seconds between two looks at the disk."""
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -79,6 +80,23 @@ def last_line(words: bytes) -> str:
     text = _UNPRINTABLE.sub("", words.decode("utf-8", "replace"))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:500] if lines else ""
+
+
+def verdict(ended: Ended, where: str) -> tuple[int, str]:
+    """Return the exit code that the step is to have, and one line if it failed.
+
+    Args:
+        ended: how a team's program did.
+        where: names the program.
+    """
+    if ended.exceeded:
+        return BAD_INPUT, f"{where}: {ended.exceeded}"
+    if ended.code == 0:
+        return 0, ""
+    if ended.code < 0:
+        why = f"was ended by signal {-ended.code}{_SIGNALS.get(-ended.code, '')}"
+        return 1, f"{where}: {why}: {ended.last or 'without a word'}"
+    return ended.code, f"{where}: exited with {ended.code}: {ended.last or 'without a word'}"
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, watched: Path, limits: Limits) -> Ended:
