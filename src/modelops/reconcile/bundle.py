@@ -20,7 +20,7 @@ class Settings(Model):
     gateway_name: str = "modelops"
     gateway_namespace: str = "modelops-system"
     gateway_figures: str = "envoy"
-    """How the gateway's figures are named: envoy."""
+    """How the gateway's figures are named: envoy or envoy-gateway."""
     pool_fallback: str | None = None
     """A pool that stands in for unknown ones (the local home's `local`)."""
     workflow_service_account: str | None = None

@@ -63,7 +63,7 @@ def _read(
             query, count = _counters(metric, subject, ports, interval, now)
             events, samples = _count(ports, query, now), _count(ports, count, now)
             return Reading(query, (events / samples,) if samples else (), samples)
-        figures = figures_of(ports.settings.gateway_figures, subject)
+        figures = figures_of(subject)
         count_of = figures.slow_samples if metric.builtin == "slow-share" else figures.samples
         window, samples = interval, _number(ports, count_of(interval), now)
         if samples < min_samples(metric) and step > interval:
@@ -108,7 +108,7 @@ def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta,
     own = metric.prometheus
     if own is not None:
         return fill(own.events_query or "", subject, window), fill(own.samples_query or "", subject, window)
-    figures = figures_of(ports.settings.gateway_figures, subject)
+    figures = figures_of(subject)
     if metric.builtin == "success-rate":
         return figures.failures(window), figures.samples(window)
     if metric.builtin == "client-error-share":
