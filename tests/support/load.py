@@ -1,7 +1,7 @@
 """A constant load on a gateway: who answered, how often, and when first and last.
 
-For benches and tests as a class; in a pod as a program, which asks $URL with $CONNECTIONS connections and the headers of
-$HEADERS (JSON), and tells on port 8080 what `Load.told` returns.
+For benches and tests as a class; in a pod as a program, which asks $URL for $HOST with $CONNECTIONS connections and the
+headers of $HEADERS (JSON), and tells on port 8080 what `Load.told` returns.
 """
 
 import asyncio

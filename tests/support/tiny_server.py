@@ -1,7 +1,7 @@
 """A model server of fifty lines for release tests: no torch, 20 ms a request, and faults for versions of choice.
 
-Reads $PORT, $HOST, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered with
-500, once $BAD_AFTER seconds (0) have passed, in $SLOW half a second late, in $HANG never; those in $CRASH end
+Reads $PORT, $HOST, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered
+with 500, once $BAD_AFTER seconds (0) have passed, in $SLOW half a second late, in $HANG never; those in $CRASH end
 themselves after $CRASH_AFTER seconds. Answers with the header x-version.
 """
 

@@ -15,7 +15,7 @@ import pytest
 from modelops.api.kinds import DEPLOYMENT, POD
 from tests.e2e.cluster import processes
 from tests.e2e.stories.estate import Estate
-from tests.e2e.stories.shop import LAG, Shop
+from tests.e2e.stories.shop import Shop
 from tests.e2e.surroundings import gateway
 from tests.support.operators import until
 
@@ -27,7 +27,7 @@ STRATEGY: dict[str, Any] = {
 
 @pytest.mark.parametrize("program", ["mlflow", "prometheus"])
 def test_what_judges_and_records_is_away(routes: Estate, program: str) -> None:
-    """Given a canary, when MLflow or Prometheus hangs, then it is not promoted, serves on, and is promoted afterwards."""
+    """Given a canary, when MLflow or Prometheus hangs, then it is promoted afterwards, not before."""
     shop = Shop(routes, f"story-without-{program}")
     _, second = shop.register(2)
     shop.open(STRATEGY)
@@ -44,7 +44,7 @@ def test_what_judges_and_records_is_away(routes: Estate, program: str) -> None:
 
 
 def test_gateway_is_away(routes: Estate) -> None:
-    """Given a canary, when gateway and proxy are gone, then no weight is believed; once they are back it is promoted."""
+    """Given a canary, when gateway and proxy are gone, then no weight is believed until they are back."""
     shop = Shop(routes, "story-without-gateway")
     _, second = shop.register(2)
     shop.open(STRATEGY)
@@ -58,7 +58,7 @@ def test_gateway_is_away(routes: Estate) -> None:
 
 
 def _through(shop: Shop, version: str) -> set[int]:
-    """Look at the release until the time is over, and return its weights; its canary is neither given up nor promoted."""
+    """Look at the release until the time is over, and return its weights; its canary stays."""
     until_when = time.monotonic() + AWAY
     seen: list[dict[str, Any]] = []
 

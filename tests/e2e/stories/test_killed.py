@@ -1,4 +1,4 @@
-"""The operator is killed in every phase of a release and of a training: nothing is lost, done twice or judged wrongly."""
+"""The operator is killed in every phase of a release and of a training: nothing is lost, doubled or misjudged."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ STEPS: list[dict[str, Any]] = [
 def test_leader_is_killed_in_every_phase_of_a_release(routes: Estate) -> None:
     """Given a kill -9 in each phase, when the other goes on, then good is promoted, bad rolled back, once each."""
     shop = Shop(routes, RELEASED)
-    _, second, third = shop.register(3)
+    first, second, third = shop.register(3)
     shop.faults["BAD"] = third
     strategy = {"canary": {"steps": STEPS}}
 

@@ -79,7 +79,7 @@ def test_linear_climbs(routes: Estate) -> None:
 
 
 def test_blue_green_switches_at_once_and_back(routes: Estate) -> None:
-    """Given blue-green, when a good version comes all get it at once; a bad one is taken back, to servers still warm."""
+    """Given blue-green, when a good version comes all get it at once; a bad one is taken back."""
     shop = Shop(routes, "story-blue-green")
     _, second, third = shop.register(3)
     shop.faults["BAD"] = third

@@ -41,7 +41,7 @@ def _all_well(counts: Any, version: str) -> bool:
 
 
 def test_node_is_drained_while_it_trains(trains: Estate, tmp_path: Path) -> None:
-    """Given a run that trains, when its node is drained and comes back, then it is trained there, once more, to the end."""
+    """Given a run that trains, when its node is drained and comes back, then it is trained there anew."""
     trains.client.apply(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": GPU_POOL})
     repository = Repository.make(tmp_path / "houses", **{"data/houses.csv": houses(400).decode()})
     run = {**TRAINING, "model": {"name": "drained-price"}, "hyperparameters": {"hidden": [8], "epochs": 300, "seed": 1}}
