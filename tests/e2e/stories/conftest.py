@@ -18,6 +18,7 @@ TENANTS = (
     "story-applied",
     "story-synced",
     "story-failover",
+    "story-operator-killed",
     "story-served",
     "story-trained",
     "story-own",
