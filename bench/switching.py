@@ -7,70 +7,25 @@ a good version and rolls a bad one back. Old servers stop meanwhile. Prints one 
 """
 
 import argparse
-import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from mlflow import MlflowClient
+from tests.support.load import Load
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import MODELRELEASE
 
 HOST = "tiny.example.com"
 SERVER = Path(__file__).parents[1] / "tests" / "support" / "tiny_server.py"
-
-
-@dataclass
-class Load:
-    """So many connections, each asking again as soon as it has its answer."""
-
-    url: str
-    connections: int = 20
-    headers: dict[str, str] = field(default_factory=dict)
-    """Besides Host."""
-    answers: Counter[tuple[int, str]] = field(default_factory=Counter)
-    """How many by (status or 0, version that answered or nothing)."""
-    errors: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(30)
-
-    async def _main(self) -> None:
-        connector = aiohttp.TCPConnector(limit=self.connections)
-        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=15)) as session:
-            await asyncio.gather(*(self._ask(session) for _ in range(self.connections)))
-
-    async def _ask(self, session: aiohttp.ClientSession) -> None:
-        while not self._stop.is_set():
-            try:
-                async with session.post(self.url, data=b"{}", headers={"Host": HOST, **self.headers}) as answer:
-                    body = await answer.text()
-                    version = answer.headers.get("x-version", "")
-                    self.answers[answer.status, version] += 1
-                    if answer.status != 200 and not version:
-                        self.errors.append(f"{time.time():.3f} {answer.status} {body[:100]}")
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.answers[0, ""] += 1
-                self.errors.append(f"{time.time():.3f} {type(error).__name__}: {error}")
 
 
 @dataclass
@@ -111,7 +66,7 @@ class Switching:
         bad = ",".join(str(number) for number in range(3, count + 1, 2))
         self._release(client, 1, bad)
         self._await(client, 1, "Promoted")
-        load = Load(f"{home['endpoints']['gateway']}/infer")
+        load = Load(f"{home['endpoints']['gateway']}/infer", HOST)
         load.start()
         begun = time.monotonic()
         for number in range(2, count + 1):

@@ -43,8 +43,9 @@ class Config(BaseSettings):
     """MLflow, as people reach it; by default the tracking address. Only for links."""
     prometheus_url: str = "http://prometheus.modelops-system.svc:9090"
     """Prometheus, which judges releases."""
-    gateway_figures: Annotated[str, Field(pattern="^envoy$")] = "envoy"
-    """How the gateway names its figures per revision."""
+    gateway_figures: Annotated[str, Field(pattern="^(envoy|envoy-gateway)$")] = "envoy"
+    """How the gateway names its figures per revision: envoy is the local home's, envoy-gateway Envoy Gateway with
+    mergeBackends."""
     gateway_name: str = "modelops"
     """Gateway of releases that name none."""
     gateway_namespace: str = "modelops-system"

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.switching import Load, Switching
+from bench.switching import HOST, Switching
 from mlflow import MlflowClient
 
 from modelops.adapters.cluster import KubeClient
 from tests.support import gateway
+from tests.support.load import Load
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +40,7 @@ class Story(Switching):
 
     def release(self, version: int, outcome: str, strategy: dict[str, Any] | None = None) -> list[set[tuple[int, str]]]:
         """Release a version under load; return of everybody and of the group who answered, with which status."""
-        loads = [Load(self.url, 4), Load(self.url, 4, {"Cookie": "s=1; group=b"})] if version > 1 else []
+        loads = [Load(self.url, HOST, 4), Load(self.url, HOST, 4, {"Cookie": "s=1; group=b"})] if version > 1 else []
         for load in loads:
             load.start()
         try:

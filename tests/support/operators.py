@@ -42,6 +42,7 @@ TEAM = "team"
 LEASE_NAME = "modelops"
 ROLE = Resource("rbac.authorization.k8s.io", "v1", "Role", "roles")
 ROLEBINDING = Resource("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+APPROVAL, UNAPPROVED = "api-approved.kubernetes.io", "unapproved, for tests"
 CRD = Resource("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 
@@ -113,7 +114,7 @@ def open_crd(resource: Resource) -> dict[str, Any]:
         # The Gateway API's group is protected; this says that the definition is not the official one.
         "metadata": {
             "name": f"{resource.plural}.{resource.group}",
-            "annotations": {"api-approved.kubernetes.io": "unapproved, for tests"},
+            "annotations": {APPROVAL: UNAPPROVED},
         },
         "spec": {"group": resource.group, "scope": "Namespaced", "names": names, "versions": [version]},
     }

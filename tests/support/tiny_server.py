@@ -1,7 +1,7 @@
 """A model server of fifty lines for release tests: no torch, 20 ms a request, and faults for versions of choice.
 
-Reads $PORT, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered with
-500, once $BAD_AFTER seconds (0) have passed, in $SLOW half a second late, in $HANG never; those in $CRASH end
+Reads $PORT, $HOST, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered
+with 500, once $BAD_AFTER seconds (0) have passed, in $SLOW half a second late, in $HANG never; those in $CRASH end
 themselves after $CRASH_AFTER seconds. Answers with the header x-version.
 """
 
@@ -41,7 +41,7 @@ async def _main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(os.environ["PORT"])).start()
+    await web.TCPSite(runner, os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])).start()
     if _is("CRASH"):
         asyncio.get_running_loop().call_later(float(os.environ["CRASH_AFTER"]), os._exit, 3)
     await stopping.wait()

@@ -124,8 +124,11 @@ class ModelReleaseReconciler:
         start, metrics = window_start(status, spec.analysis), due(status, spec.analysis, now)
         if start is None or status.canary is None or not metrics:
             return {}
-        canary = Subject(owner.namespace, owner.name, status.canary.revision)
-        stable = None if status.stable is None else Subject(owner.namespace, owner.name, status.stable.revision)
+        release = (owner.namespace, owner.name)
+        gateway = ports.settings.gateway_figures
+        copies = status.routing is not None and status.routing.mirror_percent > 0
+        canary = Subject(*release, status.canary.revision, gateway, mirrored=copies)
+        stable = None if status.stable is None else Subject(*release, status.stable.revision, gateway)
 
         def read(metric: Metric) -> Reading:
             interval = interval_of(metric, spec.analysis)

@@ -128,13 +128,13 @@ def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _
             server = ServerFigures(subject, metric.builtin)
             return _Builtin(server.value, server.events, server.samples)
         case "success-rate":
-            figures = figures_of(ports.settings.gateway_figures, subject)
+            figures = figures_of(subject)
             return _Builtin(figures.success_rate, figures.failures, figures.samples)
         case "client-error-share":
-            figures = figures_of(ports.settings.gateway_figures, subject)
+            figures = figures_of(subject)
             return _Builtin(figures.client_error_share, figures.client_errors, figures.samples)
         case "slow-share":
-            figures = figures_of(ports.settings.gateway_figures, subject)
+            figures = figures_of(subject)
             return _Builtin(
                 lambda window: figures.slow_share(window, _bucket(metric, figures, ports, now)),
                 lambda window: figures.slow(window, _bucket(metric, figures, ports, now)),

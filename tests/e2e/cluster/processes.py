@@ -57,6 +57,26 @@ def contained() -> list[int]:
     return found
 
 
+def of_container(identifier: str) -> list[int]:
+    """Return the processes of a container by its id, if this machine runs them: also those of kind's nodes."""
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if identifier in Path(f"/proc/{pid}/cgroup").read_text():
+                found.append(pid)
+    return found
+
+
+def said(root: Path, words: str) -> list[int]:
+    """Return the processes of the cluster below a directory whose command line has these words."""
+    found = []
+    for pid in marked(root):
+        with contextlib.suppress(OSError):
+            if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
+                found.append(pid)
+    return found
+
+
 def end(pids: Iterable[int], patience: float = 10) -> None:
     """End processes; who does not go within the patience (seconds) is killed.
 

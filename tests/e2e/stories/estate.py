@@ -1,15 +1,20 @@
 """What a story is told with: a furnished cluster, and questions to it."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import GITSOURCE, LEASE, POD, Kind
 from modelops.errors import ModelopsError
+from tests.e2e.cluster import processes
 from tests.e2e.cluster.choice import Cluster
 from tests.e2e.surroundings.chart import NAME, SYSTEM
 from tests.support.git_server import serving
@@ -43,13 +48,37 @@ class Estate:
 
     def leader(self) -> str | None:
         """Return the pod in the Lease, if it is one of the operator's."""
+        holder = self.holder()
+        # A random part follows the pod's name.
+        return next((name for name in self.operators() if holder.startswith(name)), None)
+
+    def holder(self) -> str:
+        """Return the identity in the Lease; empty if the API server does not tell."""
         try:
             lease = self.client.get(LEASE, SYSTEM, NAME) or {}
         except ModelopsError:
-            return None
-        holder = str((lease.get("spec") or {}).get("holderIdentity") or "")
-        # A random part follows the pod's name.
-        return next((name for name in self.operators() if holder.startswith(name)), None)
+            return ""
+        return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+    def kill_leader(self) -> str:
+        """End the leader's process with SIGKILL; return who leads then, once somebody does."""
+        pod = until(self.leader, 60, "one leads", 0.1)
+        before = self.holder()
+        self.kill(SYSTEM, pod)
+        until(lambda: self.holder() != before and self.leader(), 60, lambda: f"{self.holder()} leads", 0.1)
+        return self.holder()
+
+    def kill(self, namespace: str, name: str) -> None:
+        """End the processes of a pod's first container with SIGKILL; the kubelet starts it again."""
+        pod = self.client.get(POD, namespace, name)
+        assert pod is not None, f"no pod {name}"
+        identifier = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
+        pids = processes.of_container(identifier)
+        if not pids:
+            pytest.skip("the cluster's containers are no processes of this machine: none can be killed from here")
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def status(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any]:
         """Return an object's status; empty if it has none yet."""

@@ -9,7 +9,7 @@ from tests.support.git_server import Repository
 from tests.support.operators import until
 from tests.support.tables import houses_spec
 
-APPLIED, SYNCED, FAILOVER = "story-applied", "story-synced", "story-failover"
+APPLIED, SYNCED, FAILOVER, KILLED = "story-applied", "story-synced", "story-failover", "story-operator-killed"
 DATASET_FILE = """\
 apiVersion: modelops.dev/v1alpha1
 kind: Dataset
@@ -80,5 +80,18 @@ def test_when_the_leader_goes_the_other_goes_on(estate: Estate, tmp_path: Path) 
         until(lambda: estate.leader() == other, 30, lambda: f"{estate.leader()} leads, not {other}", 0.1)
         commit = repository.commit({"deploy/dataset.yaml": DATASET_FILE + "  checks: {minRows: 5}\n"})
         estate.until(GITSOURCE, FAILOVER, "team", lambda status: commit in str(status.get("lastAppliedRevision")), 60)
+
+    until(lambda: len(estate.operators()) == 2, 60, lambda: estate.pods(SYSTEM), 0.2)
+
+
+def test_when_the_leader_is_killed_another_goes_on(estate: Estate, tmp_path: Path) -> None:
+    """Given two operators, when the leader's process is killed, then somebody leads and delivers the next commit."""
+    repository = Repository.make(tmp_path / "team", **{"deploy/dataset.yaml": DATASET_FILE})
+
+    with estate.repository(tmp_path, "team", KILLED):
+        estate.until_ready(GITSOURCE, KILLED, "team", 60)
+        estate.kill_leader()
+        commit = repository.commit({"deploy/dataset.yaml": DATASET_FILE + "  checks: {minRows: 5}\n"})
+        estate.until(GITSOURCE, KILLED, "team", lambda status: commit in str(status.get("lastAppliedRevision")), 60)
 
     until(lambda: len(estate.operators()) == 2, 60, lambda: estate.pods(SYSTEM), 0.2)

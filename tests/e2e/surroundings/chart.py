@@ -18,12 +18,13 @@ NAME: Final = "modelops"
 _PATIENCE: Final = "180s"
 
 
-def install(cluster: Cluster, tenants: Iterable[str]) -> None:
+def install(cluster: Cluster, tenants: Iterable[str], **more: object) -> None:
     """Bring the images, make the tenants' namespaces, and install the chart or upgrade what is installed.
 
     Args:
         cluster: where.
         tenants: namespaces that stories may use.
+        more: values of the chart besides.
     """
     client = cluster.client()
     trains = built.missing(built.TRAINER) is None
@@ -36,7 +37,7 @@ def install(cluster: Cluster, tenants: Iterable[str]) -> None:
         client.apply(CRD, open_crd(HTTPROUTE))
         until(lambda: served(client, HTTPROUTE), 30, "HTTPRoutes are served", 0.1)
     values = cluster.place.root / "values.yaml"
-    values.write_text(yaml.safe_dump(_values(cluster, tenants)))
+    values.write_text(yaml.safe_dump(_values(cluster, tenants) | more))
     flags = ("--namespace", SYSTEM, "--values", str(values), "--wait", "--timeout", _PATIENCE)
     helm("upgrade", "--install", NAME, str(CHART), *flags, kubeconfig=cluster.kubeconfig)
 

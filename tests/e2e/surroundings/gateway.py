@@ -16,12 +16,12 @@ import envoy
 import yaml
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import Resource
+from modelops.api.kinds import HTTPROUTE, Resource
 from tests.e2e.cluster import images, programs
 from tests.e2e.cluster.choice import Cluster
 from tests.support import go_programs
 from tests.support.helm import helm
-from tests.support.operators import served, until
+from tests.support.operators import APPROVAL, CRD, UNAPPROVED, served, until
 
 NAMESPACE: Final = "envoy-gateway-system"
 _PROGRAM: Final = "envoy-gateway"
@@ -57,6 +57,8 @@ def start(cluster: Cluster, namespace: str, name: str) -> None:
         if not path.exists():
             archive(path)
             cluster.load(path)
+    client = cluster.client()
+    _make_room(client)
     chart = cluster.place.root / "gateway-helm"
     if not chart.exists():
         # Modules are read-only; the chart's values have placeholders.
@@ -70,9 +72,17 @@ def start(cluster: Cluster, namespace: str, name: str) -> None:
     values.write_text(yaml.safe_dump(_values()))
     flags = ("--namespace", NAMESPACE, "--create-namespace", "--values", str(values), "--wait", "--timeout", "180s")
     helm("upgrade", "--install", "eg", str(chart), *flags, kubeconfig=cluster.kubeconfig)
-    client = cluster.client()
     until(lambda: all(served(client, kind) for kind in (GATEWAY, _CLASS, _PROXY)), 60, "the Gateway API is served", 0.1)
     _make(client, namespace, name)
+
+
+def _make_room(client: KubeClient) -> None:
+    """Remove the definition of routes that stories without a gateway left in a cluster that was kept."""
+    name = f"{HTTPROUTE.plural}.{HTTPROUTE.group}"
+    found = client.get(CRD, None, name) or {"metadata": {}}
+    if found["metadata"].get("annotations", {}).get(APPROVAL) == UNAPPROVED:
+        client.delete(CRD, None, name)
+        until(lambda: client.get(CRD, None, name) is None, 60, "the definition of routes is gone", 0.1)
 
 
 def _make(client: KubeClient, namespace: str, name: str) -> None:

@@ -1,6 +1,8 @@
 """Queries: fields are filled in, nothing of a user's object can widen them."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -24,8 +26,26 @@ def test_unknown_field_is_refused() -> None:
 
 def test_unknown_gateway_is_refused() -> None:
     """Figures that nobody knows how to read stall the release."""
-    with pytest.raises(Stalled, match="use one of: envoy"):
-        figures_of("nginx", SUBJECT)
+    with pytest.raises(Stalled, match="use one of: envoy, envoy-gateway"):
+        figures_of(replace(SUBJECT, gateway="nginx"))
+
+
+@pytest.mark.parametrize(
+    ("more", "cluster"),
+    [
+        pytest.param({}, "pricing_price-abc123", id="the local home's"),
+        pytest.param({"gateway": "envoy-gateway"}, "service/pricing/price-abc123/80/http", id="Envoy Gateway's"),
+        pytest.param(
+            {"gateway": "envoy-gateway", "mirrored": True},
+            "httproute/pricing/price/rule/0-mirror-0",
+            id="Envoy Gateway's for copies",
+        ),
+        pytest.param({"mirrored": True}, "pricing_price-abc123", id="the local home's for copies"),
+    ],
+)
+def test_backend_is_named_as_its_gateway_does(more: dict[str, Any], cluster: str) -> None:
+    """Envoy Gateway merges the backends of rules, not those of mirrors."""
+    assert f'envoy_cluster_name="{cluster}"' in figures_of(replace(SUBJECT, **more)).buckets()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Header routes, A/B tests and shadows walked without I/O: who is sent where, when it is judged, how it ends."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +10,9 @@ from modelops.api.kinds import HTTPROUTE
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.soundness import unsound
+from modelops.reconcile.bundle import Settings
+from modelops.reconcile.loop import Loop
+from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from tests.unit.analysis.playing import outcome, release
 from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
 
@@ -123,6 +128,24 @@ def test_nothing_counts_before_the_gateway_confirmed_the_route(world: World) -> 
     assert world.status["phase"] == "Analyzing"
     world.settle(seconds=20)
     assert world.status["stable"]["version"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "canary"),
+    [
+        pytest.param({"shadow": {"percent": 50, "duration": "30s"}}, "httproute/{}/{}/rule/0-mirror-0", id="copies"),
+        pytest.param({"abTest": {"match": MATCH, "duration": "30s"}}, "service/{}/{}-{}/80/http", id="requests"),
+    ],
+)
+def test_envoy_gateway_is_asked_by_its_own_names(world: World, strategy: dict[str, Any], canary: str) -> None:
+    """The canary's figures are those of the mirror while it gets copies; stable's are its Service's."""
+    world.ports = replace(world.ports, settings=Settings(gateway_figures="envoy-gateway"))
+    world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
+    metric = {**SUCCESS, "compareTo": {"stable": {"maxAbsoluteIncrease": 0.1}}}
+    old, new = begun(world, strategy, metric)
+    world.settle(seconds=20)
+    asked = set(re.findall('envoy_cluster_name="([^"]+)"', " ".join(world.metrics.queries)))
+    assert asked == {canary.format(NAMESPACE, NAME, new), f"service/{NAMESPACE}/{NAME}-{old}/80/http"}
 
 
 def test_route_that_the_gateway_refuses_is_waited_for_in_its_words(world: World) -> None:

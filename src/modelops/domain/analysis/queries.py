@@ -15,8 +15,9 @@ from modelops.errors import Stalled
 
 _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _ARGUMENT: Final = re.compile(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}")
-_VALUE: Final = re.compile(r"^[A-Za-z0-9_.-]{1,253}$")
-_FIGURES: Final = frozenset({"envoy"})
+_VALUE: Final = re.compile(r"^[A-Za-z0-9_./-]{1,253}$")
+ENVOY_GATEWAY: Final = "envoy-gateway"
+_FIGURES: Final = frozenset({"envoy", ENVOY_GATEWAY})
 SHORTEST_WINDOW: Final = timedelta(seconds=1)
 _LONGEST_READING: Final = timedelta(seconds=30)
 """Between the readings of a gauge; above the usual scrape intervals."""
@@ -29,11 +30,21 @@ class Subject:
     namespace: str
     release: str
     revision: str
+    gateway: str = "envoy"
+    """Which gateway names its backend: envoy is the local home's, envoy-gateway is Envoy Gateway with mergeBackends."""
+    mirrored: bool = False
+    """Whether it gets copies of requests, and nothing else."""
 
     @property
     def cluster(self) -> str:
         """The gateway's name for the revision's backend."""
-        return f"{self.namespace}_{self.release[:50].rstrip('-')}-{self.revision}"
+        service = f"{self.release[:50].rstrip('-')}-{self.revision}"
+        if self.gateway != ENVOY_GATEWAY:
+            return f"{self.namespace}_{service}"
+        if self.mirrored:
+            # Never merged: named by the filter, the first of the only rule that a route with copies has.
+            return f"httproute/{self.namespace}/{self.release}/rule/0-mirror-0"
+        return f"service/{self.namespace}/{service}/80/http"
 
 
 def window_text(window: timedelta) -> str:
@@ -195,15 +206,16 @@ class EnvoyFigures:
         return grown(f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}", window)
 
 
-def figures_of(flavour: str, subject: Subject) -> EnvoyFigures:
-    """Return the built-ins of a gateway.
+def figures_of(subject: Subject) -> EnvoyFigures:
+    """Return the built-ins of the subject's gateway.
 
     Raises:
         Stalled: nobody knows this gateway's figures (UnknownGatewayFigures).
     """
-    if flavour not in _FIGURES:
+    if subject.gateway not in _FIGURES:
         known = ", ".join(sorted(_FIGURES))
-        raise Stalled("UnknownGatewayFigures", f"gateway figures {flavour!r} are not known; use one of: {known}")
+        words = f"gateway figures {subject.gateway!r} are not known; use one of: {known}"
+        raise Stalled("UnknownGatewayFigures", words)
     return EnvoyFigures(subject)
 
 

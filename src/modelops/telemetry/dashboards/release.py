@@ -19,7 +19,10 @@ _THIS: Final = 'namespace="$namespace", name="$release"'
 _METRIC: Final = f'{_THIS}, metric=~"$metric"'
 _SERVER: Final = 'namespace="$namespace", release="$release"'
 # As the gateway names the backend of a revision: queries.Subject.cluster.
-_ENVOY: Final = 'envoy_cluster_name=~"${namespace}_${release}-[0-9a-z]+"'
+_ENVOY: Final = (
+    'envoy_cluster_name=~"${namespace}_${release}-[0-9a-z]+|service/${namespace}/${release}-[0-9a-z]+/80/http|'
+    'httproute/${namespace}/${release}/rule/0-mirror-0"'
+)
 _PHASES: Final = {
     "Analyzing": "blue", "Progressing": "light-blue", "Promoting": "semi-dark-green", "Promoted": "green",
     "Paused": "yellow", "Degraded": "red", "RollingBack": "orange", "Pending": "text", "Initial": "light-green",
