@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Metric
-from modelops.domain.analysis.queries import SHORTEST_WINDOW, EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.flavours import figures_of
+from modelops.domain.analysis.queries import SHORTEST_WINDOW, Figures, Subject, bucket_for, fill
 from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_sequential, min_samples
 from modelops.errors import ModelopsError
 from modelops.reconcile.bundle import Ports
@@ -30,7 +31,7 @@ def read_metric(
     Args:
         metric: what is asked.
         subject: whose figures.
-        ports: Prometheus and the settings.
+        ports: Prometheus.
         stable: whose figures a comparison is made with; None on the first release.
         interval: the window of a look.
         step: the time since figures count for this weight; the window when the interval holds too few samples.
@@ -63,7 +64,7 @@ def _read(
             query, count = _counters(metric, subject, ports, interval, now)
             events, samples = _count(ports, query, now), _count(ports, count, now)
             return Reading(query, (events / samples,) if samples else (), samples)
-        figures = figures_of(ports.settings.gateway_figures, subject)
+        figures = figures_of(subject)
         count_of = figures.slow_samples if metric.builtin == "slow-share" else figures.samples
         window, samples = interval, _number(ports, count_of(interval), now)
         if samples < min_samples(metric) and step > interval:
@@ -108,7 +109,7 @@ def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta,
     own = metric.prometheus
     if own is not None:
         return fill(own.events_query or "", subject, window), fill(own.samples_query or "", subject, window)
-    figures = figures_of(ports.settings.gateway_figures, subject)
+    figures = figures_of(subject)
     if metric.builtin == "success-rate":
         return figures.failures(window), figures.samples(window)
     if metric.builtin == "client-error-share":
@@ -116,7 +117,7 @@ def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta,
     return figures.slow(window, _bucket(metric, figures, ports, now)), figures.slow_samples(window)
 
 
-def _builtin(metric: Metric, figures: EnvoyFigures, window: timedelta, ports: Ports, now: datetime) -> str:
+def _builtin(metric: Metric, figures: Figures, window: timedelta, ports: Ports, now: datetime) -> str:
     if metric.builtin == "success-rate":
         return figures.success_rate(window)
     if metric.builtin == "client-error-share":
@@ -124,11 +125,11 @@ def _builtin(metric: Metric, figures: EnvoyFigures, window: timedelta, ports: Po
     return figures.slow_share(window, _bucket(metric, figures, ports, now))
 
 
-def _bucket(metric: Metric, figures: EnvoyFigures, ports: Ports, now: datetime) -> str | None:
+def _bucket(metric: Metric, figures: Figures, ports: Ports, now: datetime) -> str | None:
     bounds = tuple(
         series.labels["le"] for series in ports.metrics.query(figures.buckets(), now) if series.labels.get("le")
     )
-    return bucket_for(metric.slo or 0.0, bounds)
+    return bucket_for(metric.slo or 0.0, bounds, figures.second)
 
 
 def _values(ports: Ports, query: str, now: datetime) -> tuple[float, ...]:

@@ -1,10 +1,12 @@
 """Queries: fields are filled in, nothing of a user's object can widen them."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.flavours import figures_of
+from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, fill
 from modelops.errors import Stalled
 
 SUBJECT = Subject("pricing", "price", "abc123")
@@ -25,7 +27,7 @@ def test_unknown_field_is_refused() -> None:
 def test_unknown_gateway_is_refused() -> None:
     """Figures that nobody knows how to read stall the release."""
     with pytest.raises(Stalled, match="use one of: envoy"):
-        figures_of("nginx", SUBJECT)
+        figures_of(replace(SUBJECT, flavour="nginx"))
 
 
 @pytest.mark.parametrize(

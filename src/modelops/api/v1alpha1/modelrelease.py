@@ -94,8 +94,25 @@ class GatewayRef(Model):
 
 
 class Traffic(Model):
-    """How requests arrive. modelops owns the whole HTTPRoute."""
+    """How requests arrive. modelops owns the whole HTTPRoute, or Service."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "self.mode != 'replicas' || "
+                "(!has(self.gateway) && (!has(self.hostnames) || self.hostnames.size() == 0))",
+                "mode replicas has no gateway: take gateway and hostnames out",
+            ),
+            rule(
+                "self.mode == oldSelf.mode",
+                "the mode of a release stays, because its address depends on it: make another release beside it",
+            ),
+        )
+    }
+
+    mode: Literal["gateway", "replicas"] = "gateway"
+    """gateway: an HTTPRoute weighs the requests. replicas: without a gateway, one Service of the release's name selects
+    the servers of stable and canary, and a weight is made of how many either has, as close as whole servers come."""
     gateway: GatewayRef | None = None
     """By default the gateway of the operator's configuration."""
     hostnames: Annotated[tuple[Hostname, ...], Field(max_length=16)] = ()
@@ -191,8 +208,23 @@ class ModelReleaseSpec(Spec):
             ),
             rule(
                 "!has(self.serving) || self.serving.runtime != 'mlflow' || "
-                "(has(self.traffic) && has(self.traffic.hostnames) && self.traffic.hostnames.size() > 0)",
+                "(has(self.traffic) && (self.traffic.mode == 'replicas' || "
+                "(has(self.traffic.hostnames) && self.traffic.hostnames.size() > 0)))",
                 "runtime mlflow answers /invocations only, so traffic.hostnames must be set",
+            ),
+            rule(
+                "!has(self.traffic) || self.traffic.mode != 'replicas' || "
+                "(!has(self.strategy.abTest) && !has(self.strategy.shadow) && "
+                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, "
+                "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
+                "traffic.mode replicas has no gateway and makes weights of servers: take out abTest, shadow, "
+                "setHeaderRoute, setMirror and setCanaryScale",
+            ),
+            rule(
+                "!has(self.traffic) || self.traffic.mode != 'replicas' || !has(self.serving) || "
+                "self.serving.runtime == 'modelops' || !has(self.analysis) || !has(self.analysis.metrics) || "
+                "!self.analysis.metrics.exists(m, has(m.builtin))",
+                "in traffic.mode replicas only runtime modelops has builtin metrics; ask your server's by prometheus",
             ),
         )
     }
@@ -292,7 +324,7 @@ class ModelReleaseStatus(Status):
     step_total: Annotated[str, Field(max_length=16)] = ""
     """For people: `2/4`."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
-    """Percent that the gateway confirmed for the canary."""
+    """Percent that the gateway confirmed for the canary; in mode replicas, what its servers are of all."""
     desired_weight: Annotated[int, Field(ge=0, le=100)] = 0
     weight_verified_at: AwareDatetime | None = None
     """When the gateway first confirmed `weight` and `routing`; windows start here plus warmUp."""

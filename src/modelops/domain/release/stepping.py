@@ -7,7 +7,7 @@ as it needs are ready and no metric's last look was NoData or Error.
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
-from modelops.domain.release import in_force
+from modelops.domain.release import in_force, placing
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
@@ -49,7 +49,8 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     """
     status, steps = turn.status, effective_steps(seen.spec.strategy)
     if missing := in_force.awaited(seen, status):
-        return _waiting(turn, missing)
+        short = placing.is_used(seen.spec) and not is_staffed(seen, status)
+        return _staff(seen, turn) if short else _waiting(turn, missing)
     if status.step >= len(steps):
         return _last(seen, turn)
     step = steps[status.step]
@@ -107,7 +108,10 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
     version = status.canary.version if status.canary else "?"
     what = "all of the traffic" if status.step >= len(effective_steps(seen.spec.strategy)) else f"weight {weight}"
     told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)
-    return Move(told.saying("WeightSet", f"weight {weight} for version {version}"))
+    if placing.is_used(seen.spec):
+        told = told.with_status(waiting_for=placing.awaited(seen, told.status))
+        what = placing.words(seen.spec, weight)
+    return Move(told.saying("WeightSet", f"{what} for version {version}"))
 
 
 def _route(seen: Observed, turn: Turn, step: Step) -> Move:
