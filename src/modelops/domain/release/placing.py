@@ -121,9 +121,8 @@ def selection(seen: Observed, status: ModelReleaseStatus) -> str | None:
 
 def service(seen: Observed, chosen: str) -> ApplyObject:
     """Return the release's own Service over what was chosen by `selection`."""
-    return objects.service_object(
-        seen.owner, seen.owner.name, selector_of(seen.owner.name, chosen), release_labels(seen.owner)
-    )
+    owner = seen.owner
+    return objects.service_object(owner, owner.name, release_labels(owner), selector_of(owner.name, chosen))
 
 
 def is_placed(seen: Observed, status: ModelReleaseStatus) -> bool:
