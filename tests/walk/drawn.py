@@ -41,6 +41,17 @@ STRATEGY: Final = st.one_of(
     st.just({"abTest": {"match": [{"header": "X-A", "exact": "a"}], "duration": "20s"}}),
     st.booleans().map(lambda promote: {"shadow": {"percent": 50, "duration": "20s", "promote": promote}}),
 )
+MODE: Final = st.sampled_from(["gateway", "gateway", "replicas"])
+
+
+def without_gateway(strategy: dict[str, Any]) -> dict[str, Any]:
+    """Return a strategy with what a gateway does left out."""
+    if "canary" in strategy:
+        gone = {"setHeaderRoute", "setCanaryScale"}
+        return {"canary": {"steps": sound([step for step in strategy["canary"]["steps"] if not gone & step.keys()])}}
+    return {"direct": {}} if {"abTest", "shadow"} & strategy.keys() else strategy
+
+
 CONTROL: Final = st.fixed_dictionaries(
     {},
     optional={

@@ -29,7 +29,19 @@ from modelops.errors import Conflict, ModelopsError, Transient
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from tests.unit.release.world import NAME, NAMESPACE, World
-from tests.walk.drawn import ANSWERS, CONTROL, METRICS, OPEN, STRATEGY, VERBS, Killed, Mortal
+from tests.walk import placed
+from tests.walk.drawn import (
+    ANSWERS,
+    CONTROL,
+    METRICS,
+    MODE,
+    OPEN,
+    STRATEGY,
+    VERBS,
+    Killed,
+    Mortal,
+    without_gateway,
+)
 
 
 class Walk(RuleBasedStateMachine):
@@ -48,14 +60,21 @@ class Walk(RuleBasedStateMachine):
         """Whether the last pass came to its end."""
         self.by_hand = False
         """Whether a human's word was given in this step."""
+        self.is_placed = False
+        """Whether weights are made of numbers of servers."""
+        self.behind: dict[str, int] = {}
+        """Who was behind the Service before the step."""
         self.forced: set[str] = set()
         """Revisions that a human has promoted over the heads of the metrics."""
 
-    @initialize(strategy=STRATEGY, metrics=METRICS, replicas=st.integers(1, 3))
-    def first(self, strategy: dict[str, Any], metrics: list[dict[str, Any]], replicas: int) -> None:
+    @initialize(mode=MODE, strategy=STRATEGY, metrics=METRICS, replicas=st.integers(1, 3))
+    def first(self, mode: str, strategy: dict[str, Any], metrics: list[dict[str, Any]], replicas: int) -> None:
         """Version 1 serves, whatever the steps say."""
+        self.is_placed = mode == "replicas"
+        if self.is_placed:
+            self.world.release(traffic={"mode": "replicas", "timeout": "5s"})
         self.world.release(
-            strategy=strategy,
+            strategy=self.fit(strategy),
             analysis={"interval": "10s", "warmUp": "5s", "metrics": metrics},
             serving={"runtime": "modelops", "replicas": replicas},
             progressDeadline="2m",
@@ -111,10 +130,17 @@ class Walk(RuleBasedStateMachine):
     @rule(strategy=STRATEGY, metrics=METRICS)
     def spec_changes(self, strategy: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
         self.world.release(
-            strategy=strategy,
+            strategy=self.fit(strategy),
             analysis={"interval": "10s", "warmUp": "5s", "metrics": metrics},
         )
         self.by_hand = True
+        self.step()
+
+    @precondition(lambda self: self.is_placed)
+    @rule(replicas=st.sampled_from([1, 2, 3, 7]))
+    def autoscaler_says(self, replicas: int) -> None:
+        """Numbers of servers are split anew."""
+        self.world.release(serving={"runtime": "modelops", "replicas": replicas})
         self.step()
 
     @rule(control=CONTROL)
@@ -154,7 +180,7 @@ class Walk(RuleBasedStateMachine):
         """Reconcile once, and compare with what was before."""
         Walk.steps_taken += 1
         world = self.world
-        self.before = world.status
+        self.before, self.behind, now = world.status, world.behind(), world.clock.now()
         try:
             outcome = world.pass_()
             self.whole = not outcome.error and world.cluster.lives is None
@@ -162,9 +188,18 @@ class Walk(RuleBasedStateMachine):
             self.whole = False
             world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
         world.cluster.lives = None
+        if self.is_placed:
+            placed.servers_stay(world, self.behind)
+            if self.whole:
+                placed.only_who_is_meant(world)
+                placed.weight_is_what_serves(world, now)
         self.weight_rises_only_when_earned()
         self.end_is_on_record()
         self.by_hand = False
+
+    def fit(self, strategy: dict[str, Any]) -> dict[str, Any]:
+        """Return a strategy that the release's mode knows."""
+        return without_gateway(strategy) if self.is_placed else strategy
 
     def weight_rises_only_when_earned(self) -> None:
         """Past an analysis every deciding metric has passed at that weight, and its last look was a Pass."""
@@ -216,7 +251,7 @@ class Walk(RuleBasedStateMachine):
         dry = {metric["name"] for metric in self.world.spec["analysis"]["metrics"] if metric.get("dryRun")}
         return [metric for metric in status.get("analysis", ()) if metric["name"] not in dry]
 
-    @precondition(lambda self: self.before)
+    @precondition(lambda self: self.before and not self.is_placed)
     @invariant()
     def every_request_has_a_server(self) -> None:
         """Weights sum to 100; stable is never scaled down, nor is what has all of the traffic."""
@@ -243,7 +278,7 @@ class Walk(RuleBasedStateMachine):
             retiring = set(status.get("retiring", ()))
             assert len(retiring) == 10 or self.world.deployments() <= ours | retiring
 
-    @precondition(lambda self: self.before)
+    @precondition(lambda self: self.before and not self.is_placed)
     @invariant()
     def without_canary_stable_has_it_all(self) -> None:
         """In the very pass that ended the canary."""
@@ -281,6 +316,9 @@ class Walk(RuleBasedStateMachine):
                 self._go_on()
         assert world.status["phase"] in ("Promoted", "Degraded"), world.status
         assert world.deployments() == {world.status["stable"]["revision"]}
+        if self.is_placed:
+            world.pass_()
+            placed.stable_serves_alone(world)
 
     def _go_on(self) -> None:
         status = self.world.status

@@ -1,12 +1,12 @@
-"""Weights made of numbers of servers: who is behind the Service, and that nobody loses a server before another serves."""
+"""Weights made of numbers of servers: who is behind the Service, and that none leaves before another one serves."""
 
 from typing import Any
 
 import pytest
 
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, POD, SERVICE
-from modelops.domain.release.revision import selector_of
 from modelops.domain.release.placing import Servers, split
+from modelops.domain.release.revision import selector_of
 from tests.unit.release.world import NAME, NAMESPACE, World
 
 MINUTE = {"analyze": {"duration": "30s"}}
