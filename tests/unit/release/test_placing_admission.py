@@ -1,0 +1,77 @@
+"""What a release without a gateway cannot do is refused before anything moves."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from modelops.cli.main import cli
+
+METRIC = {"name": "m", "prometheus": {"query": "q"}, "thresholdRange": {"min": 0.9}}
+BUILTIN = {"name": "m", "builtin": "success-rate", "thresholdRange": {"min": 0.9}}
+MATCH = [{"header": "X-A", "exact": "a"}]
+TEMPLATE = {"spec": {"containers": [{"name": "server", "image": "theirs"}]}}
+
+
+def said(tmp_path: Path, metric: dict[str, Any] = METRIC, **spec: Any) -> str:
+    """Return what `validate` says of a release without a gateway; nothing if it is valid."""
+    base = {"model": {"name": "price", "version": "1"}, "strategy": {"direct": {}}, "traffic": {"mode": "replicas"}}
+    meta = {"apiVersion": "modelops.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "price"}}
+    release = {**meta, "spec": {**base, "analysis": {"metrics": [metric]}, **spec}}
+    (tmp_path / "release.yaml").write_text(yaml.safe_dump(release))
+    found = CliRunner().invoke(cli, ["validate", str(tmp_path)])
+    return found.output if found.exit_code else ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        pytest.param({"traffic": {"mode": "service"}}, "mode", id="an unknown mode"),
+        pytest.param({"traffic": {"mode": "replicas", "hostnames": ["a.example.com"]}}, "has no gateway", id="hosts"),
+        pytest.param(
+            {"traffic": {"mode": "replicas", "gateway": {"name": "a", "namespace": "b"}}},
+            "has no gateway",
+            id="gateway",
+        ),
+        pytest.param(
+            {"strategy": {"abTest": {"match": MATCH, "duration": "1m"}}}, "take out abTest, shadow", id="abTest"
+        ),
+        pytest.param({"strategy": {"shadow": {"duration": "1m"}}}, "take out abTest, shadow", id="shadow"),
+        pytest.param({"strategy": {"canary": {"steps": [{"setMirror": {"percent": 5}}]}}}, "setMirror", id="mirror"),
+        pytest.param(
+            {"strategy": {"canary": {"steps": [{"setHeaderRoute": {"name": "a", "match": MATCH}}]}}},
+            "setHeaderRoute",
+            id="header route",
+        ),
+        pytest.param(
+            {"strategy": {"canary": {"steps": [{"setCanaryScale": {"replicas": 1}}, {"setWeight": 5}]}}},
+            "setCanaryScale",
+            id="a scale beside the weight",
+        ),
+        pytest.param(
+            {"metric": BUILTIN, "serving": {"runtime": "custom", "podTemplate": TEMPLATE}},
+            "only runtime modelops has builtin metrics",
+            id="figures that nobody has",
+        ),
+    ],
+)
+def test_what_needs_a_gateway_is_refused(tmp_path: Path, spec: dict[str, Any], words: str) -> None:
+    """The reason, and what to do."""
+    assert words in said(tmp_path, **spec)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"metric": BUILTIN}, id="our server's figures"),
+        pytest.param({"serving": {"runtime": "custom", "podTemplate": TEMPLATE}}, id="another server by a query"),
+        pytest.param({"serving": {"runtime": "mlflow"}}, id="mlflow without hostnames"),
+        pytest.param({"strategy": {"blueGreen": {"postPromotion": {"duration": "5m"}}}}, id="blueGreen"),
+        pytest.param({"strategy": {"linear": {"stepWeight": 10, "every": "5m"}}}, id="linear"),
+    ],
+)
+def test_what_servers_can_do_is_accepted(tmp_path: Path, spec: dict[str, Any]) -> None:
+    """No rule is stricter than its reason."""
+    assert said(tmp_path, **spec) == ""
