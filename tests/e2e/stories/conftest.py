@@ -23,6 +23,7 @@ TENANTS = (
     "story-own",
     "story-pool",
     "story-routed",
+    "story-placed",
 )
 
 
