@@ -17,7 +17,7 @@ LAG = 10.0
 
 
 def test_share_is_that_of_the_pods(estate: Estate) -> None:
-    """Given two pods that serve, when one of three is a canary's, it answers a third; after the abort it answers none."""
+    """Given two pods that serve, when one of three is a canary's, it answers a third; aborted, it answers none."""
     first, second = (models.register(estate.mlflow, "placed-price", seed=seed) for seed in (1, 2))
 
     estate.client.apply(MODELRELEASE.resource, _release(first))
