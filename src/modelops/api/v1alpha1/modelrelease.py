@@ -63,6 +63,10 @@ class Serving(Model):
                 "podTemplate is for runtime custom, which needs it",
             ),
             rule("self.runtime != 'custom' || !has(self.image)", "the image of runtime custom stands in podTemplate"),
+            rule(
+                "self.surge != 'none' || self.replicas >= 2",
+                "surge none takes a canary's servers from stable, which keeps one: set replicas to 2 or more",
+            ),
         )
     }
 
@@ -79,6 +83,9 @@ class Serving(Model):
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Servers of each revision; a canary starts with as many. This is the scale subresource: leave it out of git where
     `kubectl scale` sets it, or an autoscaler whose scaleTargetRef is the ModelRelease."""
+    surge: Literal["full", "none"] = "full"
+    """Where a canary's servers come from. full: they are added to stable's. none, for scarce GPUs: stable gives each of
+    them up before, one after the other as the weight rises."""
     resources: Annotated[
         dict[str, Any] | None,
         Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
@@ -219,6 +226,15 @@ class ModelReleaseSpec(Spec):
                 "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
                 "traffic.mode replicas has no gateway and makes weights of servers: take out abTest, shadow, "
                 "setHeaderRoute, setMirror and setCanaryScale",
+            ),
+            rule(
+                "!has(self.serving) || self.serving.surge != 'none' || "
+                "((!has(self.traffic) || self.traffic.mode == 'gateway') && !has(self.rollbackWindow) && "
+                "!has(self.strategy.blueGreen) && !has(self.strategy.abTest) && !has(self.strategy.shadow) && "
+                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, "
+                "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
+                "serving.surge none moves servers with the weight and has none to spare: take out traffic.mode, "
+                "rollbackWindow, blueGreen, abTest, shadow, setHeaderRoute, setMirror and setCanaryScale",
             ),
             rule(
                 "!has(self.traffic) || self.traffic.mode != 'replicas' || !has(self.serving) || "

@@ -39,7 +39,7 @@ def is_used(spec: ModelReleaseSpec) -> bool:
     return spec.traffic.mode == "replicas"
 
 
-def split(replicas: int, weight: int) -> Servers:
+def split(replicas: int, weight: int, more: int = 1) -> Servers:
     """Return the numbers of servers that come closest to a weight, the fewer of two that are as close.
 
     As Argo Rollouts does it without a traffic router: they are as many as are wanted, or one more; and from 1 to 99
@@ -48,14 +48,15 @@ def split(replicas: int, weight: int) -> Servers:
     Args:
         replicas: how many are wanted.
         weight: percent for the canary.
+        more: how many there may be beyond those.
     """
     if replicas == 0 or weight in (0, 100):
         return Servers(replicas, 0) if weight == 0 else Servers(0, replicas)
-    totals = [total for total in (replicas, replicas + 1) if total > 1]
+    totals = range(max(2, replicas), replicas + more + 1)
     found = [
         Servers(total - canary, canary)
         for total in totals
-        for canary in {max(1, min(total - 1, total * weight // 100 + more)) for more in (0, 1)}
+        for canary in {max(1, min(total - 1, total * weight // 100 + up)) for up in (0, 1)}
     ]
     return min(found, key=lambda one: (_off(one, weight), one.stable + one.canary, one.canary))
 
@@ -170,9 +171,14 @@ def words(spec: ModelReleaseSpec, weight: int) -> str:
     return f"weight {found}" if found == weight else f"weight {found}, the closest to {weight},"
 
 
-def scaled(seen: Observed) -> tuple[str, int]:
-    """Return the selector of all servers that get requests, and how many there are: what an autoscaler measures."""
-    chosen = _selected(seen) or BOTH
+def scaled(seen: Observed, chosen: str | None = None) -> tuple[str, int]:
+    """Return the selector of all servers that get requests, and how many there are: what an autoscaler measures.
+
+    Args:
+        seen: the release.
+        chosen: whose servers; by default those that the Service selects.
+    """
+    chosen = (_selected(seen) or BOTH) if chosen is None else chosen
     found = [one for name, one in seen.deployments.items() if chosen == BOTH or name == seen.name_of(chosen)]
     return selector_text(seen.owner.name, chosen), sum(map(objects.servers, found))
 

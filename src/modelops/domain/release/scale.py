@@ -6,7 +6,7 @@ weights are made of servers all of it is otherwise, see `placing`.
 """
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
-from modelops.domain.release import objects, placing
+from modelops.domain.release import lending, objects, placing
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import after
 from modelops.domain.release.steps import effective_steps
@@ -16,6 +16,8 @@ def canary_replicas(seen: Observed, status: ModelReleaseStatus) -> int:
     """Return how many servers the canary needs at the step that it is at."""
     if placing.is_used(seen.spec):
         return placing.canary_servers(seen, status)
+    if lending.is_used(seen.spec) and status.stable is not None:
+        return lending.servers(seen.spec, status).canary
     full, steps = seen.spec.serving.replicas, effective_steps(seen.spec.strategy)
     if status.stable is None or status.step >= len(steps):
         return full
@@ -34,12 +36,15 @@ def canary_replicas(seen: Observed, status: ModelReleaseStatus) -> int:
 
 def stable_replicas(seen: Observed, status: ModelReleaseStatus) -> int:
     """Return how many servers stable has now."""
-    return placing.stable_servers(seen, status) if placing.is_used(seen.spec) else seen.spec.serving.replicas
+    if placing.is_used(seen.spec):
+        return placing.stable_servers(seen, status)
+    lent = lending.is_used(seen.spec) and status.canary is not None
+    return lending.servers(seen.spec, status).stable if lent else seen.spec.serving.replicas
 
 
 def is_scaled(spec: ModelReleaseSpec) -> bool:
-    """Return whether any step scales the canary."""
-    return any(step.set_canary_scale is not None for step in effective_steps(spec.strategy))
+    """Return whether the canary's servers depend on the step."""
+    return lending.is_used(spec) or any(step.set_canary_scale is not None for step in effective_steps(spec.strategy))
 
 
 def is_staffed(seen: Observed, status: ModelReleaseStatus) -> bool:

@@ -7,7 +7,7 @@ as it needs are ready and no metric's last look was NoData or Error.
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
-from modelops.domain.release import in_force, placing
+from modelops.domain.release import in_force, lending, placing
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
@@ -99,6 +99,8 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
     """Ask the gateway for another weight, once what it needs is there."""
     status = turn.status
     if weight > status.desired_weight:
+        if lending.is_used(seen.spec):
+            weight = lending.rising(seen.spec.serving.replicas, status.desired_weight, weight)
         if missing := _held(seen, status):
             return _waiting(turn, missing)
         if is_scaled(seen.spec) and not is_staffed(seen, status):
@@ -106,7 +108,8 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
         if (shut := shut_for(seen, status)) is not None:
             return Move(held(seen, turn, shut))
     version = status.canary.version if status.canary else "?"
-    what = "all of the traffic" if status.step >= len(effective_steps(seen.spec.strategy)) else f"weight {weight}"
+    last = weight == 100 and status.step >= len(effective_steps(seen.spec.strategy))
+    what = "all of the traffic" if last else f"weight {weight}"
     told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)
     if placing.is_used(seen.spec):
         told = told.with_status(waiting_for=placing.awaited(seen, told.status))

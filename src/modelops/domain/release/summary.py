@@ -4,7 +4,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.analysis.sequential import MISMATCH
 from modelops.domain.plan import ConditionSpec
-from modelops.domain.release import objects, placing
+from modelops.domain.release import lending, objects, placing
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
 from modelops.domain.release.routing import words
@@ -22,6 +22,8 @@ def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseS
     servers = objects.servers(seen.deployment(scaled))
     if placing.is_used(seen.spec) and seen.route is not None:
         selector, servers = placing.scaled(seen)
+    elif lending.is_used(seen.spec) and status.stable is not None and status.canary is not None:
+        selector, servers = placing.scaled(seen, placing.BOTH)
     status = status.model_copy(
         update={
             "phase": phase,
