@@ -1,4 +1,4 @@
-"""What a release without a gateway cannot do is refused before anything moves."""
+"""What numbers of servers cannot do, as weights or as surge, is refused before anything moves."""
 
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from modelops.cli.main import cli
 METRIC = {"name": "m", "prometheus": {"query": "q"}, "thresholdRange": {"min": 0.9}}
 BUILTIN = {"name": "m", "builtin": "success-rate", "thresholdRange": {"min": 0.9}}
 MATCH = [{"header": "X-A", "exact": "a"}]
+LENT: dict[str, Any] = {"serving": {"surge": "none", "replicas": 2}, "traffic": {}}
 TEMPLATE = {"spec": {"containers": [{"name": "server", "image": "theirs"}]}}
 
 
@@ -75,3 +76,28 @@ def test_what_needs_a_gateway_is_refused(tmp_path: Path, spec: dict[str, Any], w
 def test_what_servers_can_do_is_accepted(tmp_path: Path, spec: dict[str, Any]) -> None:
     """No rule is stricter than its reason."""
     assert said(tmp_path, **spec) == ""
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        pytest.param({"serving": {"surge": "none"}}, "set replicas to 2 or more", id="nobody would serve"),
+        pytest.param({"traffic": {"mode": "replicas"}}, "has none to spare", id="without a gateway"),
+        pytest.param({"rollbackWindow": {"duration": "1h"}}, "has none to spare", id="servers that are kept"),
+        pytest.param({"strategy": {"blueGreen": {}}}, "has none to spare", id="two whole sides"),
+        pytest.param(
+            {"strategy": {"canary": {"steps": [{"setCanaryScale": {"replicas": 1}}, {"setWeight": 5}]}}},
+            "has none to spare",
+            id="a scale beside the weight",
+        ),
+    ],
+)
+def test_what_needs_more_servers_is_refused(tmp_path: Path, spec: dict[str, Any], words: str) -> None:
+    """Surge none."""
+    assert words in said(tmp_path, **LENT | spec)
+
+
+def test_surge_none_is_accepted(tmp_path: Path) -> None:
+    """With steps, a ramp, or at once."""
+    for strategy in ({"direct": {}}, {"linear": {"stepWeight": 10, "every": "5m"}}):
+        assert said(tmp_path, **LENT | {"strategy": strategy}) == ""

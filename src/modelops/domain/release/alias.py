@@ -3,7 +3,8 @@
 A promotion moves the alias before it is written down, so that a crash between the two repeats both. What else moves it
 comes after all other actions, in a turn of its own: a registry that is away must not keep a rollback from the gateway.
 So it is if the canary ended or lost its weight after the alias was moved (a newer version or other steps came, somebody
-aborted it), if somebody gave a command in the turn of the promotion, which is written down first, and in a rollback window.
+aborted it), if somebody gave a command in the turn of the promotion, which is written down first, and in a rollback
+window.
 """
 
 from dataclasses import replace
