@@ -51,6 +51,7 @@ TENANTS = (
     "story-scaled",
     "story-flux",
     "story-argo",
+    "story-placed",
 )
 
 

@@ -121,11 +121,19 @@ class _World:
     @classmethod
     def of(cls, name: str, spec: ModelReleaseSpec) -> "_World":
         """Return the world before the canary: a version serves, the next one is wanted."""
-        # Replicas do not matter here, and none would never be ready.
+        # Replicas do not matter here, nor how they make a weight, and none would never be ready.
         serving = spec.serving.model_copy(update={"replicas": 1})
         # Nor does the hour at which it is played.
+        traffic = spec.traffic.model_copy(update={"mode": "gateway"})
         spec = spec.model_copy(
-            update={"serving": serving, "smoke_test": None, "windows": (), "freeze": None, "rollback_window": None}
+            update={
+                "serving": serving,
+                "traffic": traffic,
+                "smoke_test": None,
+                "windows": (),
+                "freeze": None,
+                "rollback_window": None,
+            }
         )
         stable, canary = (
             RevisionStatus(
