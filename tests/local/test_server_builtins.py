@@ -20,13 +20,13 @@ from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Judgement, judge_of
 from modelops.localhome.children import free_port
-from modelops.reconcile.bundle import Ports, Settings
+from modelops.reconcile.bundle import Ports
 from modelops.reconcile.readings import read_metric
 from modelops.server.http import ModelServer
 from modelops.server.metrics import ServerMetrics
 from modelops.server.predictor import Column, Outputs
 from tests.support import gateway
-from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry
+from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry, FakeServers
 from tests.support.gateway import RealGateway, running_gateway
 
 pytestmark = [pytest.mark.local, pytest.mark.skipif(gateway.missing() is not None, reason=gateway.missing() or "")]
@@ -123,7 +123,7 @@ def scraped(real: RealGateway, address: str, revision: str) -> None:
 def judged(real: RealGateway, builtin: str, revision: str, *, window: float = 60) -> Judgement:
     """Ask Prometheus as the reconciler does, and judge."""
     metric = Metric.model_validate({"name": "m", "builtin": builtin, "thresholdRange": {"max": 0.05}})
-    ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), Settings())  # type: ignore[arg-type]
+    ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), FakeServers())  # type: ignore[arg-type]
     span = timedelta(seconds=window)
     subject = Subject("test", RELEASE, revision)
     reading = read_metric(metric, subject, ports, interval=span, step=span, now=datetime.now(UTC))

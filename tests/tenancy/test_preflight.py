@@ -16,7 +16,7 @@ from modelops.reconcile.bundle import Ports
 from modelops.reconcile.places import Places
 from modelops.shell.registry import watched
 from tests.golden.workflows import rendered
-from tests.support.fakes import FakeMetrics, FakeRegistry
+from tests.support.fakes import FakeMetrics, FakeRegistry, FakeServers
 from tests.support.installed import OPERATOR, token_of
 from tests.support.kube_apiserver import kubeconfig
 from tests.support.operators import let_workflows_run
@@ -35,7 +35,7 @@ def client_of(cluster: Cluster, account: ServiceAccount, directory: Path) -> Kub
 def told(client: KubeClient, namespace: str) -> tuple[str, str]:
     """Return reason and message with which a Workflow on a GPU would be refused; empty if it would run."""
     cluster = CachedCluster(client, watched())
-    ports = Ports(cluster, None, FakeRegistry(), FakeMetrics(), SystemClock())  # type: ignore[arg-type]
+    ports = Ports(cluster, None, FakeRegistry(), FakeMetrics(), SystemClock(), FakeServers())  # type: ignore[arg-type]
     plan = Plan(TrainingRunStatus(), (), (CreateObject(WORKFLOW, rendered()["train-gpu.yaml"]),))
     found = refusal(plan, Places().of(namespace, ports))
     return (found.reason, found.message) if found else ("", "")

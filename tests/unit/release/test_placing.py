@@ -7,6 +7,7 @@ import pytest
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, POD, SERVICE
 from modelops.domain.release.placing import Servers, split
 from modelops.domain.release.revision import selector_of
+from modelops.ports import Answer
 from tests.unit.release.world import NAME, NAMESPACE, World
 
 MINUTE = {"analyze": {"duration": "30s"}}
@@ -235,3 +236,15 @@ def test_rollback_window_gives_back_whole_servers() -> None:
     assert world.status["phase"] == "Promoted"
     assert world.server_counts() == {stable: 10, canary: 10}
     assert world.behind() == {canary: 10}
+
+
+def test_golden_requests_go_to_one_revision() -> None:
+    """It has a Service of its own for them; that of the release never selects one that fails."""
+    world = placed(smokeTest={"requests": [{"name": "any", "path": "/"}]})
+    stable = world.status["stable"]["revision"]
+    world.servers.answer = Answer(400, b"{}", 0.1)
+    world.train("2")
+    world.settle()
+    assert world.behind() == {stable: 10}
+    assert world.status["history"][-1]["message"].startswith("SmokeTestFailed")
+    assert len({asked.partition("/")[0] for asked in world.servers.asked}) == 2
