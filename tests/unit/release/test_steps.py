@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
+from modelops.errors import Transient
 from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
 
 ANALYZE = {"analyze": {"duration": "20s"}}
@@ -276,3 +277,21 @@ def test_steps_that_change_under_a_canary_are_gone_on_with_at_their_weight(world
     world.release(strategy={"canary": {"steps": [{"setWeight": 10}, {"approve": {}}, {"setWeight": 50}]}})
     world.settle()
     assert world.route() == {old: 90, new: 10}
+
+
+def test_other_steps_take_the_alias_back_with_the_weight() -> None:
+    """The alias was moved, the promotion never written down, and then the spec asks for steps with less."""
+    world = World()
+    world.first()
+    world.release(strategy={"direct": {}})
+    world.train("2")
+    while world.registry.aliases[NAME, "champion"] == "1":
+        if world.status.get("desiredWeight") == 100:
+            world.cluster.failures[f"status modelreleases/{NAME}"] = Transient("ApiAway", "no answer")
+        world.pass_()
+    assert world.status["stable"]["version"] == "1"
+    world.release(strategy={"canary": {"steps": [{"approve": {}}, {"setWeight": 20}]}})
+    world.settle()
+    assert world.status["canary"]["version"] == "2"
+    assert world.status["weight"] == 0
+    assert world.registry.aliases[NAME, "champion"] == "1"

@@ -2,8 +2,9 @@
 
 A promotion moves the alias before it is written down, so that a crash between the two repeats both. What else moves it
 comes after all other actions, in a turn of its own: a registry that is away must not keep a rollback from the gateway.
-So it is if the canary ended after the alias was moved (a newer version came, somebody aborted it), if somebody gave a
-command in the turn of the promotion, which is written down first, and in a rollback window.
+So it is if the canary ended or lost its weight after the alias was moved (a newer version or other steps came, somebody
+aborted it), if somebody gave a command in the turn of the promotion, which is written down first, and in a rollback
+window.
 """
 
 from dataclasses import replace
@@ -25,8 +26,8 @@ def alias_set_right(seen: Observed, turn: Turn) -> Turn:
     if stable is None:
         return turn
     same = before.canary is not None and status.canary is not None and before.canary.revision == status.canary.revision
-    ended = before.canary is not None and before.desired_weight == 100 and stable == before.stable and not same
-    if ended or (turn.decisive and stable != before.stable):
+    ahead = before.canary is not None and before.desired_weight == 100 and stable == before.stable
+    if (ahead and not (same and status.desired_weight == 100)) or (turn.decisive and stable != before.stable):
         return turn.with_status(alias_in_doubt=True)
     if not status.alias_in_doubt or turn.decisive:
         return turn
