@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from modelops.api.accounts import ServiceAccount
-from modelops.api.kinds import KINDS, Resource
+from modelops.api.kinds import KINDS, SERVICE, Resource
 from modelops.api.labels import finalizers_of
 from modelops.errors import Conflict, Forbidden, ModelopsError, Transient
 from modelops.ports import Answer, ModelServer, ModelVersion, Series
@@ -123,6 +123,8 @@ class FakeCluster:
         key = _key(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
         self._require_unchanged(key, seen)
         merged = _merge(self.objects.get(key, {}), obj)
+        if resource is SERVICE:
+            merged["spec"]["selector"] = _copied(obj["spec"]["selector"])  # an atomic map
         if merged == self.objects.get(key):
             return _copied(merged)
         return self._store(resource, merged, keep_status=True)

@@ -26,6 +26,7 @@ from modelops.api.labels import OWNER_KIND, OWNER_NAME
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.domain.analysis.flavours import SERVER
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
@@ -33,6 +34,7 @@ from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import counts_from, due, interval_of, window_start
 from modelops.domain.release.objects import Gateway, is_ready
 from modelops.domain.release.observed import Observed
+from modelops.domain.release.placing import is_used
 from modelops.domain.release.revision import (
     Registered,
     ServingDefaults,
@@ -95,7 +97,7 @@ class ModelReleaseReconciler:
             target=target,
             waiting=waiting,
             rival=_rival(obj, spec, ports),
-            route=ports.cluster.get(HTTPROUTE, owner.namespace, owner.name),
+            route=ports.cluster.get(SERVICE if is_used(spec) else HTTPROUTE, owner.namespace, owner.name),
             deployments=deployments,
             pods=_pods(ports, status, owner, deployments),
             services=services,
@@ -125,7 +127,7 @@ class ModelReleaseReconciler:
         if start is None or status.canary is None or not metrics:
             return {}
         release = (owner.namespace, owner.name)
-        gateway = ports.settings.gateway_figures
+        gateway = SERVER if is_used(spec) else ports.settings.gateway_figures
         copies = status.routing is not None and status.routing.mirror_percent > 0
         canary = Subject(*release, status.canary.revision, gateway, mirrored=copies)
         stable = None if status.stable is None else Subject(*release, status.stable.revision, gateway)

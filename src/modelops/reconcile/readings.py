@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Metric
-from modelops.domain.analysis.queries import SHORTEST_WINDOW, EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.flavours import figures_of
+from modelops.domain.analysis.queries import SHORTEST_WINDOW, Figures, Subject, bucket_for, fill
 from modelops.domain.analysis.server_figures import ServerFigures
 from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_sequential, min_samples
 from modelops.errors import ModelopsError
@@ -32,7 +33,7 @@ def read_metric(
     Args:
         metric: what is asked.
         subject: whose figures.
-        ports: Prometheus and the settings.
+        ports: Prometheus.
         stable: whose figures a comparison is made with; None on the first release.
         interval: the window of a look.
         step: the time since figures count for this weight; the window when the interval holds too few samples.
@@ -144,11 +145,11 @@ def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _
             raise ValueError("the metric asks nothing")
 
 
-def _bucket(metric: Metric, figures: EnvoyFigures, ports: Ports, now: datetime) -> str | None:
+def _bucket(metric: Metric, figures: Figures, ports: Ports, now: datetime) -> str | None:
     bounds = tuple(
         series.labels["le"] for series in ports.metrics.query(figures.buckets(), now) if series.labels.get("le")
     )
-    return bucket_for(metric.slo or 0.0, bounds)
+    return bucket_for(metric.slo or 0.0, bounds, figures.second)
 
 
 def _values(ports: Ports, query: str, now: datetime) -> tuple[float, ...]:

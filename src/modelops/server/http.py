@@ -12,7 +12,7 @@ from aiohttp import web
 
 from modelops.server.batching import Batcher, ModelFailedError
 from modelops.server.inputs import figures_of
-from modelops.server.metrics import ServerMetrics
+from modelops.server.metrics import GIVEN_UP, ServerMetrics
 from modelops.server.predictor import Outputs, Predictor, RefusedInputError
 from modelops.server.protocol import (
     BadRequestError,
@@ -115,7 +115,7 @@ class ModelServer:
             except web.HTTPRequestEntityTooLarge:
                 response = _error(413, f"the body is larger than {MAX_BODY} bytes")
             except asyncio.CancelledError:
-                self._metrics.answered(499, time.perf_counter() - begun)
+                self._metrics.answered(GIVEN_UP, time.perf_counter() - begun)
                 raise
             except ModelFailedError as error:
                 response = _error(500, f"the model failed: {error}")

@@ -1,4 +1,4 @@
-"""The server's own figures, for Prometheus. The release is judged by the gateway's; these explain them."""
+"""The server's own figures, for Prometheus. Without a gateway's, a release is judged by them."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
@@ -6,6 +6,9 @@ from modelops.server.inputs import InputFigures
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+GIVEN_UP = 499
+"""Status of a request whose client went away."""
 
 
 class ServerMetrics:
@@ -53,12 +56,13 @@ class ServerMetrics:
         ).labels(**bound)  # fmt: skip
 
     def answered(self, code: int, seconds: float) -> None:
-        """Count one answer."""
+        """Count one answer; 499 is that of a client that did not wait for one."""
         child = self._by_code.get(code)
         if child is None:
             child = self._by_code[code] = self._requests.labels(code=str(code), **self._bound)
         child.inc()
-        self.seconds.observe(seconds)
+        if code != GIVEN_UP:
+            self.seconds.observe(seconds)
 
     def batch(self, rows: int, seconds: float) -> None:
         """Count one call of the model."""

@@ -64,6 +64,10 @@ class Serving(Model):
                 "podTemplate is for runtime custom, which needs it",
             ),
             rule("self.runtime != 'custom' || !has(self.image)", "the image of runtime custom stands in podTemplate"),
+            rule(
+                "self.surge != 'none' || self.replicas >= 2",
+                "surge none takes a canary's servers from stable, which keeps one: set replicas to 2 or more",
+            ),
         )
     }
 
@@ -80,6 +84,9 @@ class Serving(Model):
     replicas: Annotated[int, Field(ge=0, le=1000)] = 1
     """Servers of each revision; a canary starts with as many. This is the scale subresource: leave it out of git where
     `kubectl scale` sets it, or an autoscaler whose scaleTargetRef is the ModelRelease."""
+    surge: Literal["full", "none"] = "full"
+    """Where a canary's servers come from. full: they are added to stable's. none, for scarce GPUs: stable gives each of
+    them up before, one after the other as the weight rises."""
     resources: Annotated[
         dict[str, Any] | None,
         Field(json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
@@ -95,8 +102,25 @@ class GatewayRef(Model):
 
 
 class Traffic(Model):
-    """How requests arrive. modelops owns the whole HTTPRoute."""
+    """How requests arrive. modelops owns the whole HTTPRoute, or Service."""
 
+    model_config = {
+        "json_schema_extra": rules(
+            rule(
+                "self.mode != 'replicas' || "
+                "(!has(self.gateway) && (!has(self.hostnames) || self.hostnames.size() == 0))",
+                "mode replicas has no gateway: take gateway and hostnames out",
+            ),
+            rule(
+                "self.mode == oldSelf.mode",
+                "the mode of a release stays, because its address depends on it: make another release beside it",
+            ),
+        )
+    }
+
+    mode: Literal["gateway", "replicas"] = "gateway"
+    """gateway: an HTTPRoute weighs the requests. replicas: without a gateway, one Service of the release's name selects
+    the servers of stable and canary, and a weight is made of how many either has, as close as whole servers come."""
     gateway: GatewayRef | None = None
     """By default the gateway of the operator's configuration."""
     hostnames: Annotated[tuple[Hostname, ...], Field(max_length=16)] = ()
@@ -194,8 +218,32 @@ class ModelReleaseSpec(Spec):
             ),
             rule(
                 "!has(self.serving) || self.serving.runtime != 'mlflow' || "
-                "(has(self.traffic) && has(self.traffic.hostnames) && self.traffic.hostnames.size() > 0)",
+                "(has(self.traffic) && (self.traffic.mode == 'replicas' || "
+                "(has(self.traffic.hostnames) && self.traffic.hostnames.size() > 0)))",
                 "runtime mlflow answers /invocations only, so traffic.hostnames must be set",
+            ),
+            rule(
+                "!has(self.traffic) || self.traffic.mode != 'replicas' || "
+                "(!has(self.strategy.abTest) && !has(self.strategy.shadow) && "
+                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, "
+                "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
+                "traffic.mode replicas has no gateway and makes weights of servers: take out abTest, shadow, "
+                "setHeaderRoute, setMirror and setCanaryScale",
+            ),
+            rule(
+                "!has(self.serving) || self.serving.surge != 'none' || "
+                "((!has(self.traffic) || self.traffic.mode == 'gateway') && !has(self.rollbackWindow) && "
+                "!has(self.strategy.blueGreen) && !has(self.strategy.abTest) && !has(self.strategy.shadow) && "
+                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, "
+                "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
+                "serving.surge none moves servers with the weight and has none to spare: take out traffic.mode, "
+                "rollbackWindow, blueGreen, abTest, shadow, setHeaderRoute, setMirror and setCanaryScale",
+            ),
+            rule(
+                "!has(self.traffic) || self.traffic.mode != 'replicas' || !has(self.serving) || "
+                "self.serving.runtime == 'modelops' || !has(self.analysis) || !has(self.analysis.metrics) || "
+                "!self.analysis.metrics.exists(m, has(m.builtin))",
+                "in traffic.mode replicas only runtime modelops has builtin metrics; ask your server's by prometheus",
             ),
             rule(
                 "has(self.smokeTest) || "
@@ -302,7 +350,7 @@ class ModelReleaseStatus(Status):
     step_total: Annotated[str, Field(max_length=16)] = ""
     """For people: `2/4`."""
     weight: Annotated[int, Field(ge=0, le=100)] = 0
-    """Percent that the gateway confirmed for the canary."""
+    """Percent that the gateway confirmed for the canary; in mode replicas, what its servers are of all."""
     desired_weight: Annotated[int, Field(ge=0, le=100)] = 0
     weight_verified_at: AwareDatetime | None = None
     """When the gateway first confirmed `weight` and `routing`; windows start here plus warmUp."""

@@ -1,14 +1,17 @@
-"""Which PromQL is asked: a user's query with its fields filled in, or a built-in over the gateway's figures.
+"""Which PromQL is asked: a user's query with its fields filled in, or a built-in over somebody's figures.
 
 Pure. `rate` and `increase` are not used: they miss the first value of a series, and a series of failures is born with
 the first failure. Differences are taken per series instead; one that was born or reset within the window counts whole.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import ClassVar, Final
+
+from typing_extensions import override
 
 from modelops.api.v1alpha1.analysis import PrometheusQuery
 from modelops.errors import Stalled
@@ -17,7 +20,6 @@ _FIELD: Final = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _ARGUMENT: Final = re.compile(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}")
 _VALUE: Final = re.compile(r"^[A-Za-z0-9_./-]{1,253}$")
 ENVOY_GATEWAY: Final = "envoy-gateway"
-_FIGURES: Final = frozenset({"envoy", ENVOY_GATEWAY})
 SHORTEST_WINDOW: Final = timedelta(seconds=1)
 _LONGEST_READING: Final = timedelta(seconds=30)
 """Between the readings of a gauge; above the usual scrape intervals."""
@@ -31,7 +33,8 @@ class Subject:
     release: str
     revision: str
     gateway: str = "envoy"
-    """Which gateway names its backend: envoy is the local home's, envoy-gateway is Envoy Gateway with mergeBackends."""
+    """Who counts its requests, and by which name: envoy is the local home's, envoy-gateway is Envoy Gateway with
+    mergeBackends, server are the revision's own servers."""
     mirrored: bool = False
     """Whether it gets copies of requests, and nothing else."""
 
@@ -112,25 +115,35 @@ def grown(series: str, window: timedelta) -> str:
     return f"sum(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
-class EnvoyFigures:
-    """Built-ins from Envoy's statistics of one cluster per revision.
+class Figures(ABC):
+    """Built-in metrics over the counters of one revision; a source says where they are counted."""
 
-    Args:
-        subject: whose figures.
-    """
+    second: ClassVar[float]
+    """One second in the unit of the latency histogram's bounds."""
 
-    def __init__(self, subject: Subject) -> None:
-        if not _VALUE.match(subject.cluster):
-            raise Stalled("InvalidSpec", f"{subject.cluster!r} cannot stand in a query")
-        self._match = f'envoy_cluster_name="{subject.cluster}"'
-
+    @abstractmethod
     def buckets(self) -> str:
-        """Return the query for the bounds (label `le`, milliseconds) of the latency histogram."""
-        return f"group by (le) (envoy_cluster_upstream_rq_time_bucket{{{self._match}}})"
+        """Return the query for the bounds (label `le`) of the latency histogram."""
 
+    @abstractmethod
     def samples(self, window: timedelta) -> str:
         """Return the query for how many requests ended in the window: answered, failed or abandoned by the client."""
-        return f"({self._grown('upstream_rq_completed', window)} + {self._abandoned(window)})"
+
+    @abstractmethod
+    def client_errors(self, window: timedelta) -> str:
+        """Return the query for how many requests were answered with a 4xx."""
+
+    @abstractmethod
+    def slow_samples(self, window: timedelta) -> str:
+        """Return the query for how many requests are known to be slow or fast."""
+
+    @abstractmethod
+    def _good(self, window: timedelta) -> str:
+        """Return the query for how many requests were answered without a 5xx."""
+
+    @abstractmethod
+    def _fast(self, window: timedelta, bucket: str | None) -> str:
+        """Return the query for how many requests were answered within a bucket."""
 
     def success_rate(self, window: timedelta) -> str:
         """Return the query for the share of requests that the server answered without a 5xx, 0-1."""
@@ -143,21 +156,6 @@ class EnvoyFigures:
     def failures(self, window: timedelta) -> str:
         """Return the query for how many requests were not answered, or with a 5xx."""
         return f"clamp_min({self.samples(window)} - {self._good(window)}, 0)"
-
-    def client_errors(self, window: timedelta) -> str:
-        """Return the query for how many requests were answered with a 4xx."""
-        refused = self._grown("upstream_rq_xx", window, 'envoy_response_code_class="4"')
-        return f"({refused} or vector(0))"
-
-    def slow_samples(self, window: timedelta) -> str:
-        """Return the query for how many requests are known to be slow or fast.
-
-        Envoy's histograms lag behind its counters by up to one flush, so the histogram is held against its own count;
-        what never enters it (timeouts, requests abandoned by clients) is added.
-        """
-        timed = self._grown("upstream_rq_time_count", window)
-        timeouts = self._grown("upstream_rq_timeout", window)
-        return f"(({timed} or vector(0)) + ({timeouts} or vector(0)) + ({self._abandoned(window)} or vector(0)))"
 
     def slow_share(self, window: timedelta, bucket: str | None) -> str:
         """Return the query for the share of requests that took longer than a bucket, or never ended, 0-1.
@@ -172,10 +170,46 @@ class EnvoyFigures:
         """Return the query for how many requests took longer than a bucket, or never ended; arguments: slow_share."""
         return f"clamp_min({self.slow_samples(window)} - {self._fast(window, bucket)}, 0)"
 
+
+class EnvoyFigures(Figures):
+    """Built-ins from Envoy's statistics of one cluster per revision.
+
+    Args:
+        subject: whose figures.
+    """
+
+    second = 1000
+
+    def __init__(self, subject: Subject) -> None:
+        self._match = f'envoy_cluster_name="{quotable(subject.cluster)}"'
+
+    @override
+    def buckets(self) -> str:
+        return f"group by (le) (envoy_cluster_upstream_rq_time_bucket{{{self._match}}})"
+
+    @override
+    def samples(self, window: timedelta) -> str:
+        return f"({self._grown('upstream_rq_completed', window)} + {self._abandoned(window)})"
+
+    @override
+    def client_errors(self, window: timedelta) -> str:
+        refused = self._grown("upstream_rq_xx", window, 'envoy_response_code_class="4"')
+        return f"({refused} or vector(0))"
+
+    @override
+    def slow_samples(self, window: timedelta) -> str:
+        # Envoy's histograms lag behind its counters by up to one flush, so the histogram is held against its own count;
+        # what never enters it (timeouts, requests abandoned by clients) is added.
+        timed = self._grown("upstream_rq_time_count", window)
+        timeouts = self._grown("upstream_rq_timeout", window)
+        return f"(({timed} or vector(0)) + ({timeouts} or vector(0)) + ({self._abandoned(window)} or vector(0)))"
+
+    @override
     def _good(self, window: timedelta) -> str:
         grown = self._grown("upstream_rq_xx", window, 'envoy_response_code_class=~"2|3|4"')
         return f"({grown} or vector(0))"
 
+    @override
     def _fast(self, window: timedelta, bucket: str | None) -> str:
         if bucket is None:
             return "vector(0)"
@@ -206,28 +240,31 @@ class EnvoyFigures:
         return grown(f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}", window)
 
 
-def figures_of(subject: Subject) -> EnvoyFigures:
-    """Return the built-ins of the subject's gateway.
+def quotable(text: str) -> str:
+    """Return a name that may stand between quotes.
 
     Raises:
-        Stalled: nobody knows this gateway's figures (UnknownGatewayFigures).
+        Stalled: it could end them (InvalidSpec).
     """
-    if subject.gateway not in _FIGURES:
-        known = ", ".join(sorted(_FIGURES))
-        words = f"gateway figures {subject.gateway!r} are not known; use one of: {known}"
-        raise Stalled("UnknownGatewayFigures", words)
-    return EnvoyFigures(subject)
+    if not _VALUE.match(text):
+        raise Stalled("InvalidSpec", f"{text!r} cannot stand in a query")
+    return text
 
 
-def bucket_for(slo: float, bounds: tuple[str, ...]) -> str | None:
-    """Return the largest bound not above the SLO (seconds), so that a doubtful request counts as slow; None: no bound.
+def bucket_for(slo: float, bounds: tuple[str, ...], second: float = 1000) -> str | None:
+    """Return the largest bound not above the SLO, so that a doubtful request counts as slow; None: no bound.
+
+    Args:
+        slo: seconds.
+        bounds: of the histogram.
+        second: one second in the bounds' unit.
 
     Raises:
         ValueError: there are bounds, but all are above the SLO.
     """
     if not bounds:
         return None
-    below = [text for text in bounds if text != "+Inf" and float(text) <= slo * 1000 * (1 + 1e-9)]
+    below = [text for text in bounds if text != "+Inf" and float(text) <= slo * second * (1 + 1e-9)]
     if not below:
-        raise ValueError(f"the gateway's latency histogram has no bucket at or below {slo:g} s")
+        raise ValueError(f"the latency histogram has no bucket at or below {slo:g} s")
     return max(below, key=float)

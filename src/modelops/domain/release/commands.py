@@ -59,8 +59,9 @@ def _promote(seen: Observed, status: ModelReleaseStatus, command: Mapping[str, A
         # A human's word stands in for what was not measured; the metrics' figures stay to be read.
         update = going | {"step": len(steps), "by_hand": True, "paused_reason": None}
         forced = status.model_copy(update=update)
-        if is_staffed(seen, forced):
-            forced = forced.model_copy(update={"desired_weight": 100})
+        whole = forced.model_copy(update={"desired_weight": 100})
+        if is_staffed(seen, whole):
+            forced = whole
         outside = "" if closed(seen) is None else ", outside of the windows"
         return forced, (EventSpec("PromotedByHand", f"the steps that are left are skipped{outside}"),)
     if isinstance(step, int) and step != status.step:

@@ -16,7 +16,7 @@ from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, ConditionSpec, DeleteObject, Plan, SetAlias
-from modelops.domain.release import in_force, objects, settle, smoke_test
+from modelops.domain.release import in_force, objects, placing, settle, smoke_test
 from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
@@ -27,7 +27,7 @@ from modelops.domain.release.measure import tally, weigh
 from modelops.domain.release.newer import choose
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests
-from modelops.domain.release.scale import canary_replicas, is_staffed, noted
+from modelops.domain.release.scale import canary_replicas, is_staffed, noted, stable_replicas
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
 from modelops.domain.release.stepping import move, without_skipped
@@ -50,6 +50,8 @@ def decide_release(seen: Observed) -> Plan:
             "give this one another spec.model.promotedAlias"
         )
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
+    if placing.is_used(seen.spec) and (message := placing.rival(seen)):
+        return Plan(seen.status, statuses.stalled("ServiceTaken", message))
     for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
     seen = replace(seen, spec=by_bounds(resolved(seen.spec), seen.status))
@@ -64,6 +66,8 @@ def decide_release(seen: Observed) -> Plan:
         turn = _drive(seen, turn)
     elif turn.status.rollback_window is not None:
         turn = watch(seen, turn)
+    if placing.is_settling(seen, turn.status) and turn.status.waiting_for is None:
+        turn = turn.with_status(waiting_for=placing.awaited(seen, turn.status))
     turn = _shape(seen, replace(turn, status=taken_up(seen, turn.status)))
     turn = alias_set_right(seen, turn)
     status, conditions = summarise(seen, foreseen(seen, turn.status))
@@ -126,9 +130,9 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
 
 def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str]:
     """Take the readings in; return also why to roll back, and why to pause."""
-    analysis = seen.spec.analysis
+    analysis, by_request = seen.spec.analysis, not placing.is_used(seen.spec)
     if seen.readings and turn.status.canary == seen.status.canary:
-        figures = tally(turn.status, analysis, seen.readings, seen.now)
+        figures = tally(turn.status, analysis, seen.readings, seen.now, by_request=by_request)
         turn = turn.with_status(analysis=figures, last_measured_at=seen.now)
     else:
         turn = turn.with_status(analysis=tally(turn.status, analysis, {}, seen.now))
@@ -142,7 +146,8 @@ def _initial(seen: Observed, turn: Turn) -> Turn:
         return turn.with_status(waiting_for=smoke_test.awaited_words(turn.status))
     if turn.status.weight == 100:
         return _promote(seen, turn, "Initial: the first version, nothing to compare with")
-    return turn.with_status(desired_weight=100, waiting_for=objects.refusal(seen.route) or "the gateway")
+    bringer = "the Service" if placing.is_used(seen.spec) else "the gateway"
+    return turn.with_status(desired_weight=100, waiting_for=objects.refusal(seen.route) or bringer)
 
 
 def _promote(seen: Observed, turn: Turn, message: str) -> Turn:
@@ -169,10 +174,13 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
     stable, canary = status.stable, status.canary
     actions: list[Action] = list(turn.actions)
     window = status.rollback_window
-    for revision in (stable, canary, None if window is None else window.previous):
+    for revision, replicas in (
+        (stable, stable_replicas(seen, status)),
+        (canary, canary_replicas(seen, status)),
+        (None if window is None else window.previous, seen.spec.serving.replicas),
+    ):
         if revision is None:
             continue
-        replicas = canary_replicas(seen.spec, status) if revision is canary else seen.spec.serving.replicas
         name = seen.name_of(revision.revision)
         record, service, budget, deployment = objects.revision_objects(
             seen.owner, seen.spec, revision, seen.defaults, seen.records.get(name), replicas
@@ -186,7 +194,7 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
     wanted = in_force.route_of(seen, status)
     if wanted is not None:
         route = objects.needed(wanted, seen.route)
-        routed = not route and objects.confirmed(seen.route)
+        routed = not route and in_force.is_rid_of(seen, status.retiring)
         # Once every backend's Service is there, the route may come before anything else.
         first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
         actions = [*route, *actions] if first else [*actions, *route]
@@ -243,13 +251,14 @@ def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
         due.append(status.eta)
     if status.retiring and status.retiring_since is not None:
         due += [leaves_at(seen, status, one, status.retiring_since) for one in status.retiring]
+    if placing.is_settling(seen, status) or (status.canary is not None and status.ready_since is None):
+        # Pods are not watched: what keeps them is asked again.
+        due.append(seen.now + _ASK_AGAIN)
     if status.canary is not None:
         look = next_look(status, seen.spec.analysis)
         if look is not None:
             due.append(look)
         if status.ready_since is None:
-            # Pods are not watched: what keeps them is asked again.
-            due.append(seen.now + _ASK_AGAIN)
             until = given_up_at(seen, status, status.canary)
             due += [until] if until > seen.now else []
     return max(timedelta(milliseconds=50), min(due) - seen.now)

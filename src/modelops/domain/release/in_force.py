@@ -1,10 +1,14 @@
-"""The route as the status wants it, and whether the gateway has put it into force. Pure; part of decide."""
+"""The route as the status wants it, and whether it is in force: a gateway has confirmed it, or the servers are there.
 
+Pure; part of decide.
+"""
+
+from collections.abc import Sequence
 from typing import Final
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain.plan import ApplyObject
-from modelops.domain.release import objects, routing
+from modelops.domain.release import objects, placing, routing
 from modelops.domain.release.measure import fresh_step
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.smoke_test import is_awaited
@@ -13,7 +17,10 @@ _BY_WEIGHT: Final = routing.Routing()
 
 
 def route_of(seen: Observed, status: ModelReleaseStatus) -> ApplyObject | None:
-    """Return the HTTPRoute that the status asks for; None while nothing is to be served."""
+    """Return the HTTPRoute that the status asks for, or in mode replicas the Service; None while nothing serves."""
+    if placing.is_used(seen.spec):
+        chosen = placing.selection(seen, status)
+        return None if chosen is None else placing.service(seen, chosen)
     canary, weight = status.canary, status.desired_weight if status.canary is not None else 0
     stable, other = (None if one is None else one.revision for one in (status.stable, canary))
     backends = objects.shares(stable, other, weight)
@@ -25,18 +32,17 @@ def route_of(seen: Observed, status: ModelReleaseStatus) -> ApplyObject | None:
 
 
 def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
-    """Return the status with what the gateway has put into force since: the wanted weight and routing."""
-    told = routing.told(_wanted(seen, status))
-    same = status.weight == status.desired_weight and status.routing == told
+    """Return the status with what was put into force since: the wanted weight and routing."""
+    told, weight = routing.told(_wanted(seen, status)), _reached(seen, status)
+    same = status.weight == weight and status.routing == told
     if same and (status.weight_verified_at is not None or not routing.gets_requests(status)):
         return status
-    route = route_of(seen, status)
-    if route is None or objects.needed(route, seen.route) or not objects.confirmed(seen.route):
+    if not _is_brought(seen, status):
         return status
     exposed = status.desired_weight > 0 or told is not None
     return status.model_copy(
         update={
-            "weight": status.desired_weight,
+            "weight": weight,
             "routing": told,
             "weight_verified_at": seen.now,
             # What waits for a routing begins with it; a step that sets a weight is left once it is in force.
@@ -49,12 +55,32 @@ def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
 
 
 def awaited(seen: Observed, status: ModelReleaseStatus) -> str:
-    """Return what the gateway has not confirmed yet, or why it refuses; nothing once all is in force."""
+    """Return what is not in force yet, or why the gateway refuses; nothing once all is."""
     told = routing.told(_wanted(seen, status))
-    if status.weight == status.desired_weight and status.routing == told:
+    if status.weight == _reached(seen, status) and status.routing == told:
         return ""
+    if placing.is_used(seen.spec):
+        return placing.awaited(seen, status)
     what = f"weight {status.desired_weight}" if status.routing == told else f"the routes{routing.words(told)}"
     return objects.refusal(seen.route) or f"the gateway to confirm {what}"
+
+
+def is_rid_of(seen: Observed, revisions: Sequence[str]) -> bool:
+    """Return whether revisions that are to have no traffic get none, once the route is as wanted."""
+    return placing.is_rid_of(seen, revisions) if placing.is_used(seen.spec) else objects.confirmed(seen.route)
+
+
+def _reached(seen: Observed, status: ModelReleaseStatus) -> int:
+    """Return the percent that the wanted weight comes to."""
+    wanted = status.desired_weight
+    return placing.reached(seen.spec, wanted) if placing.is_used(seen.spec) else wanted
+
+
+def _is_brought(seen: Observed, status: ModelReleaseStatus) -> bool:
+    if placing.is_used(seen.spec):
+        return placing.is_placed(seen, status)
+    route = route_of(seen, status)
+    return route is not None and not objects.needed(route, seen.route) and objects.confirmed(seen.route)
 
 
 def _wanted(seen: Observed, status: ModelReleaseStatus) -> routing.Routing:

@@ -43,9 +43,22 @@ class Tally:
 
 
 def tally(
-    status: ModelReleaseStatus, analysis: Analysis, readings: Mapping[str, Reading], now: datetime
+    status: ModelReleaseStatus,
+    analysis: Analysis,
+    readings: Mapping[str, Reading],
+    now: datetime,
+    *,
+    by_request: bool = True,
 ) -> tuple[MetricStatus, ...]:
-    """Return every metric's figures with one more measurement of those that were read."""
+    """Return every metric's figures with one more measurement of those that were read.
+
+    Args:
+        status: as it is.
+        analysis: of the release.
+        readings: by metric.
+        now: the time.
+        by_request: whether each request is sent by weight; a Service sends connections, which says less.
+    """
     before = {metric.name: metric for metric in status.analysis}
     return fitted(
         tuple(
@@ -53,7 +66,7 @@ def tally(
                 before.get(metric.name) or MetricStatus(name=metric.name),
                 metric,
                 readings.get(metric.name),
-                split_weight(status),
+                split_weight(status) if by_request else None,
                 analysis,
                 now,
             )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from modelops.api.v1alpha1.modelrelease import RevisionStatus
-from modelops.domain.release import settle
+from modelops.domain.release import placing, settle
 from modelops.domain.release.gate import closed, held, moment
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.turn import Turn
@@ -42,6 +42,8 @@ def _begin(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:
         # It is Stalled: what cannot be judged does not begin.
         return turn
     status, what = turn.status, f"version {target.version} waits for "
+    if placing.is_settling(seen, status):
+        return turn.with_status(waiting_for=what + placing.awaited(seen, status), queued_version=target.version)
     window = status.rollback_window
     if window is not None and seen.spec.on_new_version != "Supersede":
         until = f"{what}the end of the rollback window at {moment(window.until)}"

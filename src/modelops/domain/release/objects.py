@@ -67,10 +67,6 @@ def revision_objects(
     selector = selector_of(owner.name, revision.revision)
     metadata = _metadata(owner, name, labels_of(owner.name, revision.revision))
     deployment = {"selector": {"matchLabels": selector}, "template": template, "replicas": replicas}
-    service = {
-        "selector": selector,
-        "ports": [{"name": "http", "port": _PORT, "targetPort": "http", "protocol": "TCP"}],
-    }
     return (
         ApplyObject(
             CONTROLLERREVISION,
@@ -87,7 +83,7 @@ def revision_objects(
                 },
             },
         ),
-        ApplyObject(SERVICE, {"apiVersion": "v1", "kind": SERVICE.kind, "metadata": metadata, "spec": service}),
+        service_object(owner, name, labels_of(owner.name, revision.revision), selector),
         ApplyObject(
             DISRUPTIONBUDGET,
             {
@@ -108,6 +104,25 @@ def revision_objects(
             },
         ),
     )
+
+
+def service_object(owner: Owner, name: str, labels: Mapping[str, str], selector: Mapping[str, str]) -> ApplyObject:
+    """Return a Service over the pods that a selector finds."""
+    ports = [{"name": "http", "port": _PORT, "targetPort": "http", "protocol": "TCP"}]
+    return ApplyObject(
+        SERVICE,
+        {
+            "apiVersion": SERVICE.api_version,
+            "kind": SERVICE.kind,
+            "metadata": _metadata(owner, name, labels),
+            "spec": {"selector": dict(selector), "ports": ports},
+        },
+    )
+
+
+def release_labels(owner: Owner) -> dict[str, str]:
+    """Return the labels of what belongs to a release, and to none of its revisions."""
+    return {MANAGED_BY: MANAGER, OWNER_KIND: owner.kind, OWNER_NAME: owner.name, RELEASE: owner.name}
 
 
 def shares(stable: str | None, canary: str | None, weight: int) -> tuple[tuple[str, int], ...]:
@@ -153,13 +168,12 @@ def route_object(
     }
     if spec.traffic.hostnames:
         body["hostnames"] = list(spec.traffic.hostnames)
-    labels = {MANAGED_BY: MANAGER, OWNER_KIND: owner.kind, OWNER_NAME: owner.name, RELEASE: owner.name}
     return ApplyObject(
         HTTPROUTE,
         {
             "apiVersion": HTTPROUTE.api_version,
             "kind": HTTPROUTE.kind,
-            "metadata": _metadata(owner, owner.name, labels),
+            "metadata": _metadata(owner, owner.name, release_labels(owner)),
             "spec": body,
         },
     )
@@ -172,6 +186,8 @@ def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action
     same = covers(found, {key: value for key, value in wanted.obj.items() if key != "metadata"})
     # No server adds a filter, or a percentage: what is not wanted, such as an earlier step's mirror, has to go.
     same = same and _filters(found) == _filters(wanted.obj)
+    # A selector that has one label more selects something else.
+    same = same and (wanted.resource is not SERVICE or _selector(found) == _selector(wanted.obj))
     labelled = covers(found["metadata"].get("labels") or {}, wanted.obj["metadata"]["labels"])
     return () if same and labelled else (replace(wanted, seen=found),)
 
@@ -182,6 +198,10 @@ def _filters(obj: Mapping[str, Any]) -> list[list[tuple[str, int]]]:
         [(one["type"], (one.get("requestMirror") or {}).get("percent", 100)) for one in rule.get("filters") or ()]
         for rule in (obj.get("spec") or {}).get("rules") or ()
     ]
+
+
+def _selector(service: Mapping[str, Any]) -> dict[str, str]:
+    return dict(service["spec"].get("selector") or {})
 
 
 def confirmed(route: Mapping[str, Any] | None) -> bool:
@@ -223,15 +243,29 @@ def is_ready(deployment: Mapping[str, Any] | None) -> bool:
     """Return whether every wanted replica answers its readiness probe."""
     if deployment is None:
         return False
-    status = deployment.get("status") or {}
     wanted = deployment["spec"].get("replicas", 1)
-    current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    return bool(current and wanted > 0 and status.get("readyReplicas", 0) >= wanted)
+    return bool(is_current(deployment) and wanted > 0 and ready_servers(deployment) >= wanted)
+
+
+def is_current(deployment: Mapping[str, Any]) -> bool:
+    """Return whether a Deployment's status speaks of the Deployment as it is now."""
+    observed = (deployment.get("status") or {}).get("observedGeneration", 0)
+    return bool(observed >= deployment["metadata"].get("generation", 0))
+
+
+def ready_servers(deployment: Mapping[str, Any]) -> int:
+    """Return how many replicas answer."""
+    return int((deployment.get("status") or {}).get("readyReplicas", 0))
+
+
+def servers(deployment: Mapping[str, Any] | None) -> int:
+    """Return how many replicas there are, ready or not."""
+    return int(((deployment or {}).get("status") or {}).get("replicas", 0))
 
 
 def serves(deployment: Mapping[str, Any] | None) -> bool:
     """Return whether at least one replica answers."""
-    return deployment is not None and (deployment.get("status") or {}).get("readyReplicas", 0) > 0
+    return deployment is not None and ready_servers(deployment) > 0
 
 
 def trouble(deployment: Mapping[str, Any] | None) -> str:

@@ -33,6 +33,7 @@ class Observed:
     rival: str
     """The older release that writes the same alias of the same model, or nothing."""
     route: Obj | None
+    """The HTTPRoute; in mode replicas the Service of the release's name, whoever made it."""
     deployments: Mapping[str, Obj]
     """By name: all of this release's."""
     pods: Mapping[str, Sequence[Obj]]

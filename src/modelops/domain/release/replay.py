@@ -121,12 +121,12 @@ class _World:
     @classmethod
     def of(cls, name: str, spec: ModelReleaseSpec) -> "_World":
         """Return the world before the canary: a version serves, the next one is wanted."""
-        # Replicas do not matter here, and none would never be ready.
+        # Replicas do not matter here, nor how they make a weight, and none would never be ready.
         serving = spec.serving.model_copy(update={"replicas": 1})
         # Nor does the hour at which it is played.
-        spec = spec.model_copy(
-            update={"serving": serving, "smoke_test": None, "windows": (), "freeze": None, "rollback_window": None}
-        )
+        traffic = spec.traffic.model_copy(update={"mode": "gateway"})
+        without = {"smoke_test": None, "windows": (), "freeze": None, "rollback_window": None}
+        spec = spec.model_copy(update={"serving": serving, "traffic": traffic, **without})
         stable, canary = (
             RevisionStatus(
                 version=version, revision=revision_of(spec, version, _DEFAULTS), digest=version, since=_START

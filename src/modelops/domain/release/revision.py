@@ -104,8 +104,8 @@ def labels_of(release: str, revision: str) -> dict[str, str]:
 
 
 def selector_of(release: str, revision: str) -> dict[str, str]:
-    """Return what selects a revision's pods."""
-    return {RELEASE: release, REVISION: revision}
+    """Return what selects a revision's pods; those of all revisions where it is empty."""
+    return {RELEASE: release, REVISION: revision} if revision else {RELEASE: release}
 
 
 def selector_text(release: str, revision: str) -> str:

@@ -7,7 +7,7 @@ as it needs are ready and no metric's last look was NoData or Error.
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
-from modelops.domain.release import in_force, smoke_test
+from modelops.domain.release import in_force, lending, placing, smoke_test
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
@@ -49,7 +49,8 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     """
     status, steps = turn.status, effective_steps(seen.spec.strategy)
     if missing := in_force.awaited(seen, status):
-        return _waiting(turn, missing)
+        short = placing.is_used(seen.spec) and not is_staffed(seen, status)
+        return _staff(seen, turn) if short else _waiting(turn, missing)
     if smoke_test.is_awaited(seen.spec, status):
         return _waiting(turn, smoke_test.awaited_words(status))
     if status.step >= len(steps):
@@ -102,6 +103,8 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
     """Ask the gateway for another weight, once what it needs is there."""
     status = turn.status
     if weight > status.desired_weight:
+        if lending.is_used(seen.spec):
+            weight = lending.rising(seen.spec.serving.replicas, status.desired_weight, weight)
         if missing := _held(seen, status):
             return _waiting(turn, missing)
         if weight == 100 and (missing := _unproven(seen, status, compared=True)):
@@ -111,9 +114,13 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
         if (shut := shut_for(seen, status)) is not None:
             return Move(held(seen, turn, shut))
     version = status.canary.version if status.canary else "?"
-    what = "all of the traffic" if status.step >= len(effective_steps(seen.spec.strategy)) else f"weight {weight}"
+    last = weight == 100 and status.step >= len(effective_steps(seen.spec.strategy))
+    what = "all of the traffic" if last else f"weight {weight}"
     told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)
-    return Move(told.saying("WeightSet", f"weight {weight} for version {version}"))
+    if placing.is_used(seen.spec):
+        told = told.with_status(waiting_for=placing.awaited(seen, told.status))
+        what = placing.words(seen.spec, weight)
+    return Move(told.saying("WeightSet", f"{what} for version {version}"))
 
 
 def _route(seen: Observed, turn: Turn, step: Step) -> Move:

@@ -4,7 +4,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.analysis.sequential import MISMATCH
 from modelops.domain.plan import ConditionSpec
-from modelops.domain.release import objects
+from modelops.domain.release import lending, objects, placing
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
 from modelops.domain.release.routing import words
@@ -19,12 +19,17 @@ def summarise(seen: Observed, status: ModelReleaseStatus) -> tuple[ModelReleaseS
     steps = len(effective_steps(seen.spec.strategy))
     phase = _phase(seen, status)
     scaled = status.stable or status.canary
-    servers = (seen.deployment(scaled) or {}).get("status") or {}
+    selector = "" if scaled is None else selector_text(seen.owner.name, scaled.revision)
+    servers = objects.servers(seen.deployment(scaled))
+    if placing.is_used(seen.spec) and seen.route is not None:
+        selector, servers = placing.scaled(seen)
+    elif lending.is_used(seen.spec) and status.stable is not None and status.canary is not None:
+        selector, servers = placing.scaled(seen, placing.BOTH)
     status = status.model_copy(
         update={
             "phase": phase,
-            "replicas": servers.get("replicas", 0),
-            "selector": "" if scaled is None else selector_text(seen.owner.name, scaled.revision),
+            "replicas": servers,
+            "selector": selector,
             "step_total": f"{min(status.step, steps)}/{steps}" if status.canary else "",
             "waiting_for": (status.waiting_for or "")[:500] or None
             if status.canary
@@ -133,7 +138,7 @@ def _ready(seen: Observed, status: ModelReleaseStatus) -> ConditionSpec:
         more = f"; version {same} is the same artifact, there is nothing to release" if same else ""
         return statuses.ready(
             "Serving",
-            f"version {stable.version} serves {100 - status.weight} % of the traffic{_but(status)}{more}",
+            f"version {stable.version} serves {100 - status.weight} % of the traffic{_but(seen, status)}{more}",
         )
     found = seen.obstacle(stable)
     why = (found and found.message) or objects.trouble(seen.deployment(stable)) or "no server of it is ready"
@@ -150,7 +155,9 @@ def _just_promoted(seen: Observed, status: ModelReleaseStatus) -> bool:
     )
 
 
-def _but(status: ModelReleaseStatus) -> str:
+def _but(seen: Observed, status: ModelReleaseStatus) -> str:
     """Return which requests stable does not serve although its share would have it so."""
+    if placing.is_settling(seen, status):
+        return ", but for what comes to servers that were given up: they go when its own are all ready"
     names = () if status.routing is None else status.routing.header_routes
     return f", but for header route {' and '.join(names)}" if names else ""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.api.labels import LOCAL_ENDPOINTS
+from modelops.api.labels import LOCAL_ENDPOINTS, REVISION
 from modelops.domain import re2
 from modelops.localhome.gateway.bootstrap import ROUTES
 
@@ -64,7 +64,9 @@ def cluster_name(namespace: str, service: str) -> str:
 def translate(world: World) -> Translation:
     """Return Envoy's clusters and routes for all routes and Services."""
     clusters = {
-        cluster_name(*key): _cluster(cluster_name(*key), endpoints_of(key[0], service, world.deployments))
+        cluster_name(*key): _cluster(
+            cluster_name(*key), endpoints_of(key[0], service, world.deployments), _policy(service)
+        )
         for key, service in world.services.items()
     }
     verdicts: dict[Key, Verdict] = {}
@@ -79,6 +81,9 @@ def translate(world: World) -> Translation:
         verdicts[key] = Verdict(accepted=True, resolved=not missing, message=message)
         for host in route["spec"].get("hostnames") or ("*",):
             hosts.setdefault(host, []).extend(ranked)
+    for key in sorted(world.services):
+        for host in dns_names(*key):
+            hosts.setdefault(host, []).extend(_routes(key, _whole(key), world.services)[0])
     virtual = [
         {
             "name": f"host-{index}",
@@ -88,6 +93,17 @@ def translate(world: World) -> Translation:
         for index, host in enumerate(sorted(hosts))
     ]
     return Translation(clusters, {"name": ROUTES, "virtual_hosts": virtual}, verdicts)
+
+
+def dns_names(namespace: str, service: str) -> tuple[str, str]:
+    """Return the names that a Service has in a cluster; here they are host names at the gateway."""
+    return f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local"
+
+
+def _whole(service: Key) -> Obj:
+    """Return a route that sends everything to one Service and, like a cluster, knows no timeout."""
+    rule = {"backendRefs": [{"name": service[1]}], "timeouts": {"request": "0s"}}
+    return {"metadata": {}, "spec": {"rules": [rule]}}
 
 
 def endpoints_of(namespace: str, service: Obj, deployments: Mapping[Key, Obj]) -> tuple[str, ...]:
@@ -104,7 +120,12 @@ def endpoints_of(namespace: str, service: Obj, deployments: Mapping[Key, Obj]) -
     return tuple(found)
 
 
-def _cluster(name: str, endpoints: Sequence[str]) -> dict[str, Any]:
+def _policy(service: Obj) -> str:
+    """Return how endpoints are chosen: the less busy of one revision's, and of a whole release's any."""
+    return "LEAST_REQUEST" if REVISION in (service["metadata"].get("labels") or {}) else "RANDOM"
+
+
+def _cluster(name: str, endpoints: Sequence[str], policy: str) -> dict[str, Any]:
     hosts = []
     for address in endpoints:
         host, _, port = address.rpartition(":")
@@ -114,7 +135,7 @@ def _cluster(name: str, endpoints: Sequence[str]) -> dict[str, Any]:
         "name": name,
         "type": "STATIC",
         "connect_timeout": "2s",
-        "lb_policy": "LEAST_REQUEST",
+        "lb_policy": policy,
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
         "typed_extension_protocol_options": {
             _PROTOCOL: {
