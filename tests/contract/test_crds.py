@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.contract.client import Api, eventually
+from tests.contract.client import MERGE, Api, eventually
 from tests.support.kube_apiserver import KubeApiServer
 
 CRDS = sorted((Path(__file__).parents[2] / "crds").glob("*.yaml"))
@@ -76,3 +76,24 @@ def test_value_that_could_end_a_string_of_promql_is_refused(admin: Api, value: s
         assert answer.code == (201 if taken else 422), answer.body
         if taken and plural == "modelreleases":
             assert answer.body["spec"]["analysis"]["metrics"][0]["template"] == metric["template"]
+
+
+@pytest.mark.real_apiserver
+def test_mode_of_a_release_stays(admin: Api) -> None:
+    """A release without a gateway knows no hostnames, and keeps its mode."""
+    releases = f"{_OURS}/namespaces/default/modelreleases"
+    spec = {"model": {"name": "m", "version": "1"}, "strategy": {"direct": {}}, "traffic": {"mode": "replicas"}}
+    release = {"apiVersion": "modelops.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "m"}, "spec": spec}
+    hosts = {"spec": {"traffic": {"hostnames": ["m.example.com"]}}}
+    assert admin.call("POST", releases, release).code == 201
+    try:
+        for change, words in (
+            (hosts, "mode replicas has no gateway"),
+            ({"spec": {"traffic": {"mode": "gateway"}}}, "the mode of a release stays"),
+            ({"spec": {"traffic": None}}, "the mode of a release stays"),
+        ):
+            answer = admin.call("PATCH", f"{releases}/m", change, kind=MERGE)
+            assert answer.code == 422, (change, answer.body)
+            assert words in answer.body["message"]
+    finally:
+        admin.call("DELETE", f"{releases}/m")

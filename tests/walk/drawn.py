@@ -43,6 +43,22 @@ STRATEGY: Final = st.one_of(
     st.just({"abTest": {"match": [{"header": "X-A", "exact": "a"}], "duration": "20s"}}),
     st.booleans().map(lambda promote: {"shadow": {"percent": 50, "duration": "20s", "promote": promote}}),
 )
+PLACING: Final[dict[str, dict[str, Any]]] = {
+    "gateway": {},
+    "replicas": {"traffic": {"mode": "replicas", "timeout": "5s"}},
+    "lent": {"serving": {"runtime": "modelops", "surge": "none"}},
+}
+"""How servers and weights belong together, as a spec has it."""
+
+
+def by_servers(strategy: dict[str, Any]) -> dict[str, Any]:
+    """Return a strategy with what goes on beside the numbers of servers left out."""
+    if "canary" in strategy:
+        gone = {"setHeaderRoute", "setCanaryScale"}
+        return {"canary": {"steps": sound([step for step in strategy["canary"]["steps"] if not gone & step.keys()])}}
+    return {"direct": {}} if {"abTest", "shadow"} & strategy.keys() else strategy
+
+
 CONTROL: Final = st.fixed_dictionaries(
     {},
     optional={

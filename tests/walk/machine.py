@@ -31,6 +31,7 @@ from modelops.ports import Answer
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
 from tests.unit.release.world import NAME, NAMESPACE, World
+from tests.walk import placed
 from tests.walk.drawn import (
     ANSWERS,
     CONTROL,
@@ -38,11 +39,13 @@ from tests.walk.drawn import (
     GOOD,
     METRICS,
     OPEN,
+    PLACING,
     SMOKE_TEST,
     STRATEGY,
     VERBS,
     Killed,
     Mortal,
+    by_servers,
 )
 
 
@@ -62,12 +65,25 @@ class Walk(RuleBasedStateMachine):
         """Whether the last pass came to its end."""
         self.by_hand = False
         """Whether a human's word was given in this step."""
+        self.is_placed = False
+        """Whether weights are made of numbers of servers."""
+        self.is_lent = False
+        """Whether a canary's servers are taken from stable."""
+        self.behind: dict[str, int] = {}
+        """Who was behind the Service before the step."""
         self.forced: set[str] = set()
         """Revisions that a human has promoted over the heads of the metrics."""
 
-    @initialize(strategy=STRATEGY, metrics=METRICS, smoke_test=SMOKE_TEST, replicas=st.integers(1, 3))
+    @initialize(
+        placing=st.sampled_from(["gateway", *PLACING]),
+        strategy=STRATEGY,
+        metrics=METRICS,
+        smoke_test=SMOKE_TEST,
+        replicas=st.integers(1, 3),
+    )
     def first(
         self,
+        placing: str,
         strategy: dict[str, Any],
         metrics: list[dict[str, Any]],
         smoke_test: dict[str, Any] | None,
@@ -75,11 +91,14 @@ class Walk(RuleBasedStateMachine):
     ) -> None:
         """Version 1 serves, whatever the steps say."""
         self.world.servers.answer = GOOD
+        self.is_placed, self.is_lent = placing == "replicas", placing == "lent"
+        self.world.release(**PLACING[placing])
+        serving = {"runtime": "modelops", **self.world.spec["serving"], "replicas": replicas + self.is_lent}
         self.world.release(
-            strategy=strategy,
+            strategy=self.fit(strategy),
             smokeTest=smoke_test,
             analysis={"interval": "10s", "warmUp": "5s", "metrics": metrics},
-            serving={"runtime": "modelops", "replicas": replicas},
+            serving=serving,
             progressDeadline="2m",
         )
         self.world.first()
@@ -135,17 +154,24 @@ class Walk(RuleBasedStateMachine):
         self, strategy: dict[str, Any], metrics: list[dict[str, Any]], smoke_test: dict[str, Any] | None
     ) -> None:
         self.world.release(
-            strategy=strategy,
+            strategy=self.fit(strategy),
             smokeTest=smoke_test,
             analysis={"interval": "10s", "warmUp": "5s", "metrics": metrics},
         )
         self.by_hand = True
         self.step()
 
+    @precondition(lambda self: self.is_placed)
+    @rule(replicas=st.sampled_from([1, 2, 3, 7]))
+    def autoscaler_says(self, replicas: int) -> None:
+        """Numbers of servers are split anew."""
+        self.world.release(serving={"runtime": "modelops", "replicas": replicas})
+        self.step()
+
     @rule(control=CONTROL)
     def control_changes(self, control: dict[str, Any]) -> None:
         """Windows, a freeze, what a new version does, the time after a promotion."""
-        self.world.release(**OPEN | control)
+        self.world.release(**OPEN | control | ({"rollbackWindow": None} if self.is_lent else {}))
         self.by_hand = True
         self.step()
 
@@ -185,7 +211,7 @@ class Walk(RuleBasedStateMachine):
         """Reconcile once, and compare with what was before."""
         Walk.steps_taken += 1
         world = self.world
-        self.before = world.status
+        self.before, self.behind, now = world.status, world.behind(), world.clock.now()
         try:
             outcome = world.pass_()
             self.whole = not outcome.error and world.cluster.lives is None
@@ -193,10 +219,20 @@ class Walk(RuleBasedStateMachine):
             self.whole = False
             world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
         world.cluster.lives = None
+        if self.is_placed:
+            placed.servers_stay(world, self.behind)
+            if self.whole:
+                placed.only_who_is_meant(world)
+                placed.weight_is_what_serves(world, now)
         self.users_come_after_golden_requests()
         self.weight_rises_only_when_earned()
         self.end_is_on_record()
         self.by_hand = False
+
+    def fit(self, strategy: dict[str, Any]) -> dict[str, Any]:
+        """Return a strategy that the release's mode knows."""
+        chosen = by_servers(strategy) if self.is_placed or self.is_lent else strategy
+        return {"direct": {}} if self.is_lent and "blueGreen" in chosen else chosen
 
     def users_come_after_golden_requests(self) -> None:
         """A canary gets its first request once it has passed the smoke test, or a human said so."""
@@ -260,7 +296,7 @@ class Walk(RuleBasedStateMachine):
         dry = {metric["name"] for metric in self.world.spec["analysis"]["metrics"] if metric.get("dryRun")}
         return [metric for metric in status.get("analysis", ()) if metric["name"] not in dry]
 
-    @precondition(lambda self: self.before)
+    @precondition(lambda self: self.before and not self.is_placed)
     @invariant()
     def every_request_has_a_server(self) -> None:
         """Weights sum to 100; stable is never scaled down, nor is what has all of the traffic."""
@@ -271,6 +307,10 @@ class Walk(RuleBasedStateMachine):
         found = {d["metadata"]["name"]: d["spec"]["replicas"] for d in self.world.cluster.list(DEPLOYMENT, NAMESPACE)}
         for revision, weight in route.items():
             servers = found[f"{NAME}-{revision}"]
+            if self.is_lent and self.world.status.get("canary"):
+                # Short of one while the canary's starts, and of the one that stays stable's to the end.
+                assert servers >= max(1, wanted * weight // 100 - 1)
+                continue
             assert servers == wanted if weight == 100 or revision == stable else 1 <= servers <= wanted
 
     @precondition(lambda self: self.before)
@@ -287,7 +327,7 @@ class Walk(RuleBasedStateMachine):
             retiring = set(status.get("retiring", ()))
             assert len(retiring) == 10 or self.world.deployments() <= ours | retiring
 
-    @precondition(lambda self: self.before)
+    @precondition(lambda self: self.before and not self.is_placed)
     @invariant()
     def without_canary_stable_has_it_all(self) -> None:
         """In the very pass that ended the canary."""
@@ -326,6 +366,9 @@ class Walk(RuleBasedStateMachine):
                 self._go_on()
         assert world.status["phase"] in ("Promoted", "Degraded"), world.status
         assert world.deployments() == {world.status["stable"]["revision"]}
+        if self.is_placed:
+            world.pass_()
+            placed.stable_serves_alone(world)
 
     def _go_on(self) -> None:
         status = self.world.status

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, figures_of, fill
+from modelops.domain.analysis.flavours import figures_of
+from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, fill
 from modelops.errors import Stalled
 
 SUBJECT = Subject("pricing", "price", "abc123")

@@ -22,8 +22,13 @@ def world(*backends: dict[str, Any], services: tuple[str, ...] = ("a", "b"), **r
     return World({("ns", "r"): route}, made, deployments)
 
 
+def routed(found: World) -> list[dict[str, Any]]:
+    hosts = {host["domains"][0]: host["routes"] for host in translate(found).route_configuration["virtual_hosts"]}
+    return list(hosts["x.example.com"])
+
+
 def action(found: World) -> dict[str, Any]:
-    return dict(translate(found).route_configuration["virtual_hosts"][0]["routes"][0])
+    return dict(routed(found)[0])
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=5))
@@ -72,14 +77,14 @@ def test_what_is_not_done_is_refused_by_name(rule: dict[str, Any]) -> None:
 def test_longer_paths_come_first() -> None:
     """The Gateway API's precedence."""
     matches = [{"path": {"type": "PathPrefix", "value": value}} for value in ("/", "/v2/models/a", "/v2")]
-    found = translate(world({"name": "a"}, matches=matches)).route_configuration["virtual_hosts"][0]["routes"]
+    found = routed(world({"name": "a"}, matches=matches))
     assert [m["match"].get("path_separated_prefix", "/") for m in found] == ["/v2/models/a", "/v2", "/"]
 
 
 def test_more_headers_come_first() -> None:
     """Of two rules with one path the one that asks for more, as the Gateway API has it."""
     plain, asking = ({"headers": headers} for headers in ([], [{"name": "X-A", "value": "b"}]))
-    found = translate(world({"name": "a"}, matches=[plain, asking])).route_configuration["virtual_hosts"][0]["routes"]
+    found = routed(world({"name": "a"}, matches=[plain, asking]))
     assert [len(one["match"].get("headers", ())) for one in found] == [1, 0]
 
 
@@ -108,6 +113,26 @@ def test_mirror_that_does_not_resolve_is_dropped_and_said() -> None:
     verdict = translate(found).verdicts["ns", "r"]
     assert (verdict.accepted, verdict.resolved) == (True, False)
     assert "request_mirror_policies" not in action(found)["route"]
+
+
+def test_service_answers_to_its_name_in_the_cluster() -> None:
+    """Without a route, over whatever its selector finds; like a cluster it knows no timeout."""
+    service = {"metadata": {}, "spec": {"selector": {"release": "r"}}}
+    deployments = {
+        ("ns", name): {
+            "metadata": {"annotations": {"local.modelops.dev/endpoints": f"127.0.0.1:{port}"}},
+            "spec": {"template": {"metadata": {"labels": {"release": "r", "revision": name}}}},
+        }
+        for name, port in (("a", 1000), ("b", 2000))
+    }
+    found = translate(World({}, {("ns", "r"): service}, deployments))
+    hosts = {host["domains"][0]: host["routes"][0]["route"] for host in found.route_configuration["virtual_hosts"]}
+    assert hosts.keys() == {"r.ns.svc", "r.ns.svc.cluster.local"}
+    assert hosts["r.ns.svc"]["weighted_clusters"]["clusters"] == [{"name": "ns_r", "weight": 1}]
+    assert hosts["r.ns.svc"]["timeout"] == "0s"
+    cluster = found.clusters["ns_r"]
+    assert cluster["lb_policy"] == "RANDOM"
+    assert len(cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2
 
 
 def test_same_objects_give_the_same_files() -> None:

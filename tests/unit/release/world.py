@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE, TRAININGRUN
-from modelops.api.labels import COMMAND
+from modelops.api.labels import COMMAND, RELEASE, REVISION
+from modelops.domain.analysis.flavours import OwnFigures
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
 from modelops.errors import Transient
 from modelops.reconcile.bundle import Ports, Settings
@@ -95,7 +96,7 @@ class World:
         """Let Prometheus answer every canary's success-rate."""
         canary = self.status.get("canary")
         subject = Subject(NAMESPACE, NAME, canary["revision"] if canary else "none")
-        figures = EnvoyFigures(subject)
+        figures = OwnFigures(subject) if self.spec["traffic"].get("mode") == "replicas" else EnvoyFigures(subject)
         self.metrics.answers = {}
         for seconds in range(1, 400):
             window = timedelta(seconds=seconds)
@@ -163,9 +164,13 @@ class World:
             wanted = deployment["spec"].get("replicas", 1)
             status = {
                 "observedGeneration": meta["generation"],
+                "replicas": wanted,
                 "readyReplicas": wanted if self.servers_start else 0,
             }
-            if deployment.get("status") is None or (deployment["status"] != status and self.servers_start):
+            if not self.servers_start and deployment.get("status") is not None:
+                # None starts; those that are too many still go.
+                status["readyReplicas"] = min(wanted, deployment["status"]["readyReplicas"])
+            if deployment.get("status") != status:
                 self.cluster.set_status(DEPLOYMENT, NAMESPACE, meta["name"], status)
         for number, service in enumerate(self.cluster.list(SERVICE, NAMESPACE)):
             if "clusterIP" not in service["spec"]:
@@ -185,6 +190,21 @@ class World:
         """Return the route's weights by revision."""
         refs = self.rules()[-1]["backendRefs"] if self.rules() else []
         return {ref["name"].removeprefix(f"{NAME}-"): ref["weight"] for ref in refs}
+
+    def behind(self) -> dict[str, int]:
+        """Return how many ready servers the release's Service selects, by revision."""
+        service = self.cluster.get(SERVICE, NAMESPACE, NAME)
+        selector = {} if service is None else service["spec"]["selector"]
+        return {
+            deployment["metadata"]["labels"][REVISION]: deployment["status"]["readyReplicas"]
+            for deployment in self.cluster.list(DEPLOYMENT, NAMESPACE, selector or {RELEASE: "none"})
+            if (deployment.get("status") or {}).get("readyReplicas")
+        }
+
+    def scaled(self) -> dict[str, int]:
+        """Return how many servers are asked for, by revision."""
+        found = self.cluster.list(DEPLOYMENT, NAMESPACE)
+        return {one["metadata"]["labels"][REVISION]: one["spec"]["replicas"] for one in found}
 
     def rules(self) -> list[dict[str, Any]]:
         """Return the route's rules; the last one is that by weights."""
