@@ -92,6 +92,7 @@ class Walk(RuleBasedStateMachine):
         """Version 1 serves, whatever the steps say."""
         self.is_placed, self.is_lent = placing == "replicas", placing == "lent"
         self.world.servers.answer = GOOD
+        self.is_placed, self.is_lent = placing == "replicas", placing == "lent"
         self.world.release(**PLACING[placing])
         serving = {"runtime": "modelops", **self.world.spec["serving"], "replicas": replicas + self.is_lent}
         self.world.release(
@@ -219,6 +220,11 @@ class Walk(RuleBasedStateMachine):
             self.whole = False
             world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
         world.cluster.lives = None
+        if self.is_placed:
+            placed.servers_stay(world, self.behind)
+            if self.whole:
+                placed.only_who_is_meant(world)
+                placed.weight_is_what_serves(world, now)
         self.users_come_after_golden_requests()
         if self.is_placed:
             placed.servers_stay(world, self.behind)
@@ -228,6 +234,11 @@ class Walk(RuleBasedStateMachine):
         self.weight_rises_only_when_earned()
         self.end_is_on_record()
         self.by_hand = False
+
+    def fit(self, strategy: dict[str, Any]) -> dict[str, Any]:
+        """Return a strategy that the release's mode knows."""
+        chosen = by_servers(strategy) if self.is_placed or self.is_lent else strategy
+        return {"direct": {}} if self.is_lent and "blueGreen" in chosen else chosen
 
     def users_come_after_golden_requests(self) -> None:
         """A canary gets its first request once it has passed the smoke test, or a human said so."""

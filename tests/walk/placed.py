@@ -30,7 +30,7 @@ def only_who_is_meant(world: World) -> None:
     if canary is None:
         replicas = world.spec["serving"]["replicas"]
         given_up = {record["revision"] for record in status["history"]}
-        assert not others or (others <= given_up and world.server_counts()[stable] == replicas)
+        assert not others or (others <= given_up and world.scaled()[stable] == replicas)
         return
     exposed = status.get("desiredWeight", 0) > 0 or status.get("analysisStartedAt")
     assert others <= ({canary["revision"]} if exposed else set())

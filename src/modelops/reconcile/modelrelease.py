@@ -127,7 +127,8 @@ class ModelReleaseReconciler:
         start, metrics = window_start(status, spec.analysis), due(status, spec.analysis, now)
         if start is None or status.canary is None or not metrics:
             return {}
-        flavour = SERVER if is_used(spec) else ports.settings.gateway_figures
+        release = (owner.namespace, owner.name)
+        gateway = SERVER if is_used(spec) else ports.settings.gateway_figures
         copies = status.routing is not None and status.routing.mirror_percent > 0
         canary = Subject(owner.namespace, owner.name, status.canary.revision, flavour, mirrored=copies)
         stable = None if status.stable is None else replace(canary, revision=status.stable.revision, mirrored=False)

@@ -1,4 +1,4 @@
-"""The server's own figures, for Prometheus: they explain what the gateway sees, and a release may be judged by them."""
+"""The server's own figures, for Prometheus. Without a gateway's, a release is judged by them."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 

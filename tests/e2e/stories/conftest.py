@@ -24,6 +24,7 @@ TENANTS = (
     "story-own",
     "story-pool",
     "story-routed",
+    "story-placed",
     "story-image",
     "story-image-fails",
     "story-template",

@@ -48,7 +48,7 @@ def test_stable_gives_a_server_up_before_the_canary_has_it() -> None:
     world.servers_start = False
     world.train("2")
     world.settle(seconds=5)
-    assert world.server_counts() == {stable: 4, world.status["canary"]["revision"]: 1}
+    assert world.scaled() == {stable: 4, world.status["canary"]["revision"]: 1}
     assert world.route() == {stable: 100}
 
 
@@ -61,13 +61,25 @@ def test_weight_rises_by_one_server_at_a_time() -> None:
     canary = world.status["canary"]["revision"]
     told = [weights[canary] for weights in world.weights if canary in weights]
     assert told == [20, 40, 60]
-    assert world.server_counts() == {stable: 2, canary: 3}
+    assert world.scaled() == {stable: 2, canary: 3}
     world.answer()
     world.settle(seconds=60)
     assert [weights[canary] for weights in world.weights if canary in weights] == [20, 40, 60, 100]
     assert world.status["phase"] == "Promoted"
     world.settle(seconds=30)
-    assert world.server_counts() == {canary: 5}
+    assert world.scaled() == {canary: 5}
+
+
+def test_gateway_confirms_before_the_next_server_moves() -> None:
+    """Else stable would be short of two while it has the requests of four."""
+    world = lent()
+    stable = world.status["stable"]["revision"]
+    world.gateway_confirms = False
+    world.train("2")
+    world.settle(seconds=5)
+    canary = world.status["canary"]["revision"]
+    assert world.route() == {stable: 80, canary: 20}
+    assert world.scaled() == {stable: 4, canary: 1}
 
 
 def test_server_that_does_not_come_goes_back_to_stable() -> None:
@@ -78,7 +90,7 @@ def test_server_that_does_not_come_goes_back_to_stable() -> None:
     world.train("2")
     world.settle(seconds=70)
     assert world.status["history"][-1]["message"].startswith("DeadlineExceeded")
-    assert world.server_counts()[stable] == 5
+    assert world.scaled()[stable] == 5
     assert world.route() == {stable: 100}
 
 
@@ -89,9 +101,9 @@ def test_abort_gives_everything_back_at_once() -> None:
     world.command("abort")
     world.pass_()
     assert world.route() == {stable: 100}
-    assert world.server_counts() == {stable: 5, canary: 3}
+    assert world.scaled() == {stable: 5, canary: 3}
     world.settle(seconds=30)
-    assert world.server_counts() == {stable: 5}
+    assert world.scaled() == {stable: 5}
 
 
 def test_promotion_by_hand_takes_every_server_first() -> None:

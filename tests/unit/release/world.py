@@ -8,7 +8,7 @@ from typing import Any
 
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE, TRAININGRUN
 from modelops.api.labels import COMMAND, RELEASE, REVISION
-from modelops.domain.analysis.flavours import ServerRequests
+from modelops.domain.analysis.flavours import OwnFigures
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
 from modelops.errors import Transient
 from modelops.reconcile.bundle import Ports, Settings
@@ -96,7 +96,7 @@ class World:
         """Let Prometheus answer every canary's success-rate."""
         canary = self.status.get("canary")
         subject = Subject(NAMESPACE, NAME, canary["revision"] if canary else "none")
-        figures = ServerRequests(subject) if self.spec["traffic"].get("mode") == "replicas" else EnvoyFigures(subject)
+        figures = OwnFigures(subject) if self.spec["traffic"].get("mode") == "replicas" else EnvoyFigures(subject)
         self.metrics.answers = {}
         for seconds in range(1, 400):
             window = timedelta(seconds=seconds)
@@ -201,7 +201,7 @@ class World:
             if (deployment.get("status") or {}).get("readyReplicas")
         }
 
-    def server_counts(self) -> dict[str, int]:
+    def scaled(self) -> dict[str, int]:
         """Return how many servers are asked for, by revision."""
         found = self.cluster.list(DEPLOYMENT, NAMESPACE)
         return {one["metadata"]["labels"][REVISION]: one["spec"]["replicas"] for one in found}

@@ -17,8 +17,8 @@ _REFUSED: Final = 'code=~"4.."'
 _GOOD: Final = 'code=~"[234].."'
 
 
-class ServerRequests(Figures):
-    """Built-ins of requests from what our servers count of themselves. Whatever fell over with one is in no figure.
+class OwnFigures(Figures):
+    """Built-ins from what our servers count of themselves. Whatever fell over with one is in no figure.
 
     Args:
         subject: whose figures.
@@ -65,7 +65,7 @@ class ServerRequests(Figures):
 _FLAVOURS: Final[Mapping[str, Callable[[Subject], Figures]]] = {
     "envoy": EnvoyFigures,
     ENVOY_GATEWAY: EnvoyFigures,
-    SERVER: ServerRequests,
+    SERVER: OwnFigures,
 }
 
 
@@ -75,8 +75,8 @@ def figures_of(subject: Subject) -> Figures:
     Raises:
         Stalled: nobody knows these figures (UnknownGatewayFigures).
     """
-    flavour = subject.flavour
-    if flavour not in _FLAVOURS:
+    gateway = subject.gateway
+    if gateway not in _FLAVOURS:
         known = ", ".join(sorted(_FLAVOURS.keys() - {SERVER}))
-        raise Stalled("UnknownGatewayFigures", f"gateway figures {flavour!r} are not known; use one of: {known}")
-    return _FLAVOURS[flavour](subject)
+        raise Stalled("UnknownGatewayFigures", f"gateway figures {gateway!r} are not known; use one of: {known}")
+    return _FLAVOURS[gateway](subject)

@@ -32,8 +32,9 @@ class Subject:
     namespace: str
     release: str
     revision: str
-    flavour: str = "envoy"
-    """Who counts its requests: envoy is the local home's gateway, envoy-gateway is Envoy Gateway with mergeBackends."""
+    gateway: str = "envoy"
+    """Who counts its requests, and by which name: envoy is the local home's, envoy-gateway is Envoy Gateway with
+    mergeBackends, server are the revision's own servers."""
     mirrored: bool = False
     """Whether it gets copies of requests, and nothing else."""
 

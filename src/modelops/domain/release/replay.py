@@ -125,16 +125,8 @@ class _World:
         serving = spec.serving.model_copy(update={"replicas": 1})
         # Nor does the hour at which it is played.
         traffic = spec.traffic.model_copy(update={"mode": "gateway"})
-        spec = spec.model_copy(
-            update={
-                "serving": serving,
-                "traffic": traffic,
-                "smoke_test": None,
-                "windows": (),
-                "freeze": None,
-                "rollback_window": None,
-            }
-        )
+        without = {"smoke_test": None, "windows": (), "freeze": None, "rollback_window": None}
+        spec = spec.model_copy(update={"serving": serving, "traffic": traffic, **without})
         stable, canary = (
             RevisionStatus(
                 version=version, revision=revision_of(spec, version, _DEFAULTS), digest=version, since=_START
