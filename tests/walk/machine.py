@@ -90,7 +90,6 @@ class Walk(RuleBasedStateMachine):
         replicas: int,
     ) -> None:
         """Version 1 serves, whatever the steps say."""
-        self.is_placed, self.is_lent = placing == "replicas", placing == "lent"
         self.world.servers.answer = GOOD
         self.is_placed, self.is_lent = placing == "replicas", placing == "lent"
         self.world.release(**PLACING[placing])
@@ -226,11 +225,6 @@ class Walk(RuleBasedStateMachine):
                 placed.only_who_is_meant(world)
                 placed.weight_is_what_serves(world, now)
         self.users_come_after_golden_requests()
-        if self.is_placed:
-            placed.servers_stay(world, self.behind)
-            if self.whole:
-                placed.only_who_is_meant(world)
-                placed.weight_is_what_serves(world, now)
         self.weight_rises_only_when_earned()
         self.end_is_on_record()
         self.by_hand = False
@@ -251,11 +245,6 @@ class Walk(RuleBasedStateMachine):
         test = ModelReleaseSpec.model_validate(self.world.spec).smoke_test
         if test is not None:
             assert (after["smokeTest"]["outcome"], after["smokeTest"]["digest"]) == ("Passed", digest_of(test))
-
-    def fit(self, strategy: dict[str, Any]) -> dict[str, Any]:
-        """Return a strategy that the release's mode knows."""
-        chosen = by_servers(strategy) if self.is_placed or self.is_lent else strategy
-        return {"direct": {}} if self.is_lent and "blueGreen" in chosen else chosen
 
     def weight_rises_only_when_earned(self) -> None:
         """Past an analysis every deciding metric has passed at that weight, and its last look was a Pass."""

@@ -6,7 +6,6 @@ the release with the version it has.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -130,8 +129,8 @@ class ModelReleaseReconciler:
         release = (owner.namespace, owner.name)
         gateway = SERVER if is_used(spec) else ports.settings.gateway_figures
         copies = status.routing is not None and status.routing.mirror_percent > 0
-        canary = Subject(owner.namespace, owner.name, status.canary.revision, flavour, mirrored=copies)
-        stable = None if status.stable is None else replace(canary, revision=status.stable.revision, mirrored=False)
+        canary = Subject(*release, status.canary.revision, gateway, mirrored=copies)
+        stable = None if status.stable is None else Subject(*release, status.stable.revision, gateway)
 
         def read(metric: Metric) -> Reading:
             interval = interval_of(metric, spec.analysis)

@@ -52,7 +52,6 @@ TENANTS = (
     "story-scaled",
     "story-flux",
     "story-argo",
-    "story-placed",
 )
 
 

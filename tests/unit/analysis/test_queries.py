@@ -28,16 +28,16 @@ def test_unknown_field_is_refused() -> None:
 def test_unknown_gateway_is_refused() -> None:
     """Figures that nobody knows how to read stall the release."""
     with pytest.raises(Stalled, match="use one of: envoy, envoy-gateway"):
-        figures_of(replace(SUBJECT, flavour="nginx"))
+        figures_of(replace(SUBJECT, gateway="nginx"))
 
 
 @pytest.mark.parametrize(
     ("more", "cluster"),
     [
         pytest.param({}, "pricing_price-abc123", id="the local home's"),
-        pytest.param({"flavour": "envoy-gateway"}, "service/pricing/price-abc123/80/http", id="Envoy Gateway's"),
+        pytest.param({"gateway": "envoy-gateway"}, "service/pricing/price-abc123/80/http", id="Envoy Gateway's"),
         pytest.param(
-            {"flavour": "envoy-gateway", "mirrored": True},
+            {"gateway": "envoy-gateway", "mirrored": True},
             "httproute/pricing/price/rule/0-mirror-0",
             id="Envoy Gateway's for copies",
         ),

@@ -250,29 +250,6 @@ class ModelReleaseSpec(Spec):
                 "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, has(s.smokeTest)))",
                 "a smokeTest step says where spec.smokeTest is run; set it",
             ),
-            rule(
-                "!has(self.traffic) || self.traffic.mode != 'replicas' || "
-                "(!has(self.strategy.abTest) && !has(self.strategy.shadow) && "
-                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, "
-                "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
-                "traffic.mode replicas has no gateway and makes weights of servers: take out abTest, shadow, "
-                "setHeaderRoute, setMirror and setCanaryScale",
-            ),
-            rule(
-                "!has(self.serving) || self.serving.surge != 'none' || "
-                "((!has(self.traffic) || self.traffic.mode == 'gateway') && !has(self.rollbackWindow) && "
-                "!has(self.strategy.blueGreen) && !has(self.strategy.abTest) && !has(self.strategy.shadow) && "
-                "!(has(self.strategy.canary) && self.strategy.canary.steps.exists(s, "
-                "has(s.setHeaderRoute) || has(s.setMirror) || has(s.setCanaryScale))))",
-                "serving.surge none moves servers with the weight and has none to spare: take out traffic.mode, "
-                "rollbackWindow, blueGreen, abTest, shadow, setHeaderRoute, setMirror and setCanaryScale",
-            ),
-            rule(
-                "!has(self.traffic) || self.traffic.mode != 'replicas' || !has(self.serving) || "
-                "self.serving.runtime == 'modelops' || !has(self.analysis) || !has(self.analysis.metrics) || "
-                "!self.analysis.metrics.exists(m, has(m.builtin))",
-                "in traffic.mode replicas only runtime modelops has builtin metrics; ask your server's by prometheus",
-            ),
         )
     }
 

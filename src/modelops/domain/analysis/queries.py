@@ -42,7 +42,7 @@ class Subject:
     def cluster(self) -> str:
         """The gateway's name for the revision's backend."""
         service = f"{self.release[:50].rstrip('-')}-{self.revision}"
-        if self.flavour != ENVOY_GATEWAY:
+        if self.gateway != ENVOY_GATEWAY:
             return f"{self.namespace}_{service}"
         if self.mirrored:
             # Never merged: named by the filter, the first of the only rule that a route with copies has.
@@ -108,11 +108,11 @@ def _filled(template: str, fields: Mapping[str, str]) -> str:
 
 
 def grown(series: str, window: timedelta) -> str:
-    """Return the query for by how much counters have grown in a window, all series of a selector added up."""
+    """Return the query for how much counters grew in the window, added up."""
     w = window_text(window)
     # A reset between the last scrape before the window and the first one in it is in no range; it shows as a loss.
-    increase = f"(({series} - ({series} offset {w})) >= 0)"
-    return f"sum(({increase} unless (resets({series}[{w}]) > 0)) or {series})"
+    difference = f"(({series} - ({series} offset {w})) >= 0)"
+    return f"sum(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
 class Figures(ABC):

@@ -187,9 +187,7 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         )
         if name not in seen.records:
             actions.append(record)
-        # Without a gateway only golden requests are for one revision.
-        if not placing.is_used(seen.spec) or seen.spec.smoke_test is not None:
-            actions += objects.needed(service, seen.services.get(name))
+        actions += objects.needed(service, seen.services.get(name))
         actions += objects.needed(budget, seen.budgets.get(name))
         actions += objects.needed(deployment, seen.deployments.get(name))
     routed = True
