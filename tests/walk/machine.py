@@ -217,7 +217,7 @@ class Walk(RuleBasedStateMachine):
             self.whole = not outcome.error and world.cluster.lives is None
         except Killed:
             self.whole = False
-            world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
+            world.loop = Loop(ModelReleaseReconciler(patience=60), world.ports, jitter=lambda: 1.0)
         world.cluster.lives = None
         if self.is_placed:
             placed.servers_stay(world, self.behind)

@@ -56,6 +56,7 @@ from modelops.workflows.render import Owner
 
 _PARALLEL: Final = 16
 _DEADLINE: Final = 10.0
+_PATIENCE: Final = 0.2
 
 
 class ModelReleaseReconciler:
@@ -65,12 +66,13 @@ class ModelReleaseReconciler:
 
     Args:
         deadline: of all the metrics of one look. Seconds.
+        patience: how long the reconcile that starts a smoke test waits for it. Seconds.
     """
 
-    def __init__(self, *, deadline: float = _DEADLINE) -> None:
+    def __init__(self, *, deadline: float = _DEADLINE, patience: float = _PATIENCE) -> None:
         self._deadline = deadline
         self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="metrics")
-        self._smoke_tests = SmokeTests()
+        self._smoke_tests = SmokeTests(patience)
 
     @property
     def kind(self) -> Kind:

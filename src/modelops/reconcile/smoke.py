@@ -43,7 +43,7 @@ class SmokeTests:
         patience: how long the reconcile that starts one waits for it. Seconds.
     """
 
-    def __init__(self, *, patience: float = 0.2) -> None:
+    def __init__(self, patience: float) -> None:
         self._patience = patience
         self._asking = ThreadPoolExecutor(_PARALLEL, thread_name_prefix="smoke")
         self._under_way: dict[str, tuple[_What, Future[Answers]]] = {}

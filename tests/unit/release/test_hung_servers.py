@@ -39,6 +39,7 @@ class Slow(FakeServers):
 def slow() -> World:
     """Return a release whose servers are asked and do not answer yet."""
     world = World(servers=Slow())
+    world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
     world.release(smokeTest=SMOKE)
     world.train("1")
     for _ in range(6):
@@ -106,7 +107,9 @@ def test_local_home_says_where_servers_are() -> None:
     world = World()
     for how, asked in (("annotation", "127.0.0.1:4711/"), ("service", "10.0.0.")):
         settings = world.ports.settings.model_copy(update={"server_addresses": how})
-        world.loop = Loop(ModelReleaseReconciler(), replace(world.ports, settings=settings), jitter=lambda: 1.0)
+        world.loop = Loop(
+            ModelReleaseReconciler(patience=60), replace(world.ports, settings=settings), jitter=lambda: 1.0
+        )
         world.release(smokeTest=SMOKE, serving={"runtime": "modelops", "replicas": 1 + (how == "service")})
         world.servers_start = False
         world.train("1" if how == "annotation" else "2")
@@ -125,7 +128,7 @@ def test_nobody_noted_is_nobody_to_ask() -> None:
     """No verdict comes of it."""
     world = World()
     settings = world.ports.settings.model_copy(update={"server_addresses": "annotation"})
-    world.loop = Loop(ModelReleaseReconciler(), replace(world.ports, settings=settings), jitter=lambda: 1.0)
+    world.loop = Loop(ModelReleaseReconciler(patience=60), replace(world.ports, settings=settings), jitter=lambda: 1.0)
     world.release(smokeTest=SMOKE)
     world.train("1")
     world.settle(30)

@@ -49,7 +49,7 @@ def test_good_model_is_tested_once_and_goes_its_way(world: World, strategy: dict
     world.train("2")
     world.settle()
     world.answer()
-    world.loop = Loop(ModelReleaseReconciler(), world.ports, jitter=lambda: 1.0)
+    world.loop = Loop(ModelReleaseReconciler(patience=60), world.ports, jitter=lambda: 1.0)
     world.settle(600)
     assert world.status["phase"] == "Promoted", world.status
     revision = world.status["stable"]["revision"]

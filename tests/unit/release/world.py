@@ -68,7 +68,7 @@ class World:
         self.cluster = self.cluster_of(self.clock)
         outside = (self.registry, self.metrics, self.clock, self.servers)
         self.ports = Ports(self.cluster, NoGit(), *outside, Settings())  # type: ignore[arg-type]
-        self.loop = Loop(ModelReleaseReconciler(), self.ports, jitter=lambda: 1.0)
+        self.loop = Loop(ModelReleaseReconciler(patience=60), self.ports, jitter=lambda: 1.0)
         self.weights: list[dict[str, int]] = []
         """Every state of the route's weights that the gateway confirmed, by revision."""
         self.release()
