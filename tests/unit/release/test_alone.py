@@ -115,7 +115,9 @@ def test_all_of_the_traffic_at_once_is_refused() -> None:
     steps = [{"setWeight": 100}, {"bake": {"duration": "40s"}}]
     world.release(strategy={"canary": {"steps": steps}}, analysis={"metrics": [BOUNDED]})
     world.settle()
-    said = "InvalidSpec: spec.strategy.canary.steps: they give it all of the traffic at once, so errors is never compared"
+    said = (
+        "InvalidSpec: spec.strategy.canary.steps: they give it all of the traffic at once, so errors is never compared"
+    )
     assert world.reason("Stalled").startswith(said)
     world.release(strategy={"canary": {"steps": [{"setWeight": 1}, *steps]}})
     world.settle()
