@@ -5,7 +5,8 @@
 Prometheus says is scripted by bench/verdicts/scenarios.py, the same for all at the same time since their canary had
 its first traffic. Nothing is served: servers are ready, and routes in force, as soon as they are written.
 Prints two tables, in Markdown: outcomes with the seconds from first traffic to the end; seconds from when the figures
-became bad to weight 0 in the object that steers the traffic.
+became bad to weight 0 in the object that steers the traffic. Keeps its logs, with what each canary's object said at its
+end, only if modelops was wrong.
 """
 
 import argparse
@@ -52,14 +53,14 @@ def main() -> int:
         parser.error(f"{lacking[0].program} is not there: python -m bench.verdicts build")
     # The server's certificate is its own, and not looked at.
     warnings.simplefilter("ignore")
-    rounds = []
-    for number in range(given.rounds):
-        directory = Path(tempfile.mkdtemp(prefix="modelops-verdicts-"))
-        print(f"round {number + 1} of {given.rounds}; logs are in {directory}", file=sys.stderr, flush=True)
-        rounds.append(run(directory, contenders, scenarios, given.interval))
-        shutil.rmtree(directory / "kube")
+    rounds, directory = [], Path(tempfile.mkdtemp(prefix="modelops-verdicts-"))
+    for number in range(1, given.rounds + 1):
+        print(f"round {number} of {given.rounds}; logs are in {directory}", file=sys.stderr, flush=True)
+        rounds.append(run(directory / str(number), contenders, scenarios, given.interval))
     text, wrong = written(contenders, rounds)
     print(text)
+    if not wrong:
+        shutil.rmtree(directory, ignore_errors=True)
     return int(wrong)
 
 
