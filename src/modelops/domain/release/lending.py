@@ -23,6 +23,9 @@ def servers(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> Servers:
     """
     full, steps = spec.serving.replicas, effective_steps(spec.strategy)
     given = max(status.weight, status.desired_weight)
+    if status.weight != status.desired_weight:
+        # The gateway confirms it first: until then stable may have the requests of the weight before.
+        return _split(full, given)
     if status.step >= len(steps):
         aim = 100
     elif given == 0:
