@@ -105,7 +105,5 @@ def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str
     parts = [steps[: index + 1] for index in range(len(steps))]
     shared = any(0 < weight_after(part) < 100 or after(part) != Routing() for part in parts)
     if spec.strategy.canary is not None and weight_after(steps) == 100 and compared and not shared:
-        words = (
-            f"they give it all of the traffic at once, and {compared[0]} is never compared; set a smaller weight first"
-        )
+        words = f"they give it all of the traffic at once, so {compared[0]} is never compared; set a weight before"
         yield ("spec", "strategy", "canary", "steps"), words
