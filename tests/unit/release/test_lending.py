@@ -82,18 +82,6 @@ def test_gateway_confirms_before_the_next_server_moves() -> None:
     assert world.scaled() == {stable: 4, canary: 1}
 
 
-def test_gateway_confirms_before_the_next_server_moves() -> None:
-    """Else stable would be short of two while it has the requests of four."""
-    world = lent()
-    stable = world.status["stable"]["revision"]
-    world.gateway_confirms = False
-    world.train("2")
-    world.settle(seconds=5)
-    canary = world.status["canary"]["revision"]
-    assert world.route() == {stable: 80, canary: 20}
-    assert world.server_counts() == {stable: 4, canary: 1}
-
-
 def test_server_that_does_not_come_goes_back_to_stable() -> None:
     """The canary is given up, and stable asks for all of its servers at once."""
     world = lent()
