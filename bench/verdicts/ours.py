@@ -62,7 +62,7 @@ def _serving(release: Obj) -> str:
 
 def _weight(route: Obj, stable: str) -> int | None:
     name = route["metadata"]["name"]
-    backends = route["spec"]["rules"][-1]["backendRefs"]
+    backends = route["spec"]["rules"][0]["backendRefs"]
     return sum(one.get("weight", 1) for one in backends if one["name"] != f"{name}-{stable}") if stable else None
 
 

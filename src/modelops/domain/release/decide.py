@@ -21,7 +21,7 @@ from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
 from modelops.domain.release.forecast import foreseen
-from modelops.domain.release.leaving import leaves_at
+from modelops.domain.release.leaving import leaves_at, staying
 from modelops.domain.release.looks import next_look
 from modelops.domain.release.measure import tally, weigh
 from modelops.domain.release.newer import choose
@@ -190,16 +190,16 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         actions += objects.needed(service, seen.services.get(name))
         actions += objects.needed(budget, seen.budgets.get(name))
         actions += objects.needed(deployment, seen.deployments.get(name))
-    routed = True
-    wanted = in_force.route_of(seen, status)
-    if wanted is not None:
-        route = objects.needed(wanted, seen.route)
-        routed = not route and in_force.is_rid_of(seen, status.retiring)
-        # Once every backend's Service is there, the route may come before anything else.
-        first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
-        actions = [*route, *actions] if first else [*actions, *route]
     turn = replace(turn, actions=tuple(actions))
-    return _retire(seen, turn, routed=routed) if status.retiring else turn
+    if status.retiring:
+        turn = _retire(seen, turn, routed=in_force.is_routed(seen, status))
+    wanted = in_force.route_of(seen, turn.status)
+    if wanted is None:
+        return turn
+    route = objects.needed(wanted, seen.route)
+    # Once every backend's Service is there, the route may come before anything else.
+    first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
+    return replace(turn, actions=(*route, *turn.actions) if first else (*turn.actions, *route))
 
 
 def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
@@ -232,10 +232,7 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
 
 def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
     """Drop the records of revisions that the history has forgotten; the others can be served again."""
-    known = {record.revision for record in status.history}
-    window = status.rollback_window
-    kept = (status.stable, status.canary, None if window is None else window.previous)
-    known |= {one.revision for one in kept if one is not None}
+    known = {one.revision for one in (*status.history, *staying(status))}
     names = {seen.name_of(revision) for revision in known}
     return [
         DeleteObject(CONTROLLERREVISION, seen.owner.namespace, name, record["metadata"].get("uid"), record)

@@ -9,6 +9,7 @@ from typing import Final
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain.plan import ApplyObject
 from modelops.domain.release import objects, placing, routing
+from modelops.domain.release.leaving import staying
 from modelops.domain.release.measure import fresh_step
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.smoke_test import is_awaited
@@ -28,7 +29,22 @@ def route_of(seen: Observed, status: ModelReleaseStatus) -> ApplyObject | None:
         return None
     wanted = _wanted(seen, status)
     extra = None if other is None or wanted == _BY_WEIGHT else seen.name_of(other)
-    return objects.route_object(seen.owner, seen.spec, backends, seen.gateway, wanted, extra)
+    routed = {seen.name_of(revision) for revision, _ in backends} | {extra}
+    idle = _idle(seen, status, routed)
+    return objects.route_object(seen.owner, seen.spec, backends, seen.gateway, wanted, extra, idle)
+
+
+def is_routed(seen: Observed, status: ModelReleaseStatus) -> bool:
+    """Return whether the route that the status asks for is in force, and nothing that retires gets requests."""
+    route = route_of(seen, status)
+    return route is None or (not objects.needed(route, seen.route) and _is_rid_of(seen, status.retiring))
+
+
+def _idle(seen: Observed, status: ModelReleaseStatus, routed: set[str | None]) -> tuple[str, ...]:
+    """Return the Services of the revisions that have no requests yet, or none any more."""
+    there = dict.fromkeys((*(one.revision for one in staying(status)), *status.retiring))
+    names = map(seen.name_of, there)
+    return tuple(name for name in names if name in seen.services and name not in routed)
 
 
 def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
@@ -65,7 +81,7 @@ def awaited(seen: Observed, status: ModelReleaseStatus) -> str:
     return objects.refusal(seen.route) or f"the gateway to confirm {what}"
 
 
-def is_rid_of(seen: Observed, revisions: Sequence[str]) -> bool:
+def _is_rid_of(seen: Observed, revisions: Sequence[str]) -> bool:
     """Return whether revisions that are to have no traffic get none, once the route is as wanted."""
     return placing.is_rid_of(seen, revisions) if placing.is_used(seen.spec) else objects.confirmed(seen.route)
 

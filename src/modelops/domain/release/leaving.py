@@ -1,12 +1,19 @@
-"""When the servers of a revision without traffic go. Pure."""
+"""Whose servers stay, and when those of a revision without traffic go. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release.observed import Observed
 
 _LONGEST_DRAIN: Final = timedelta(seconds=30)
+
+
+def staying(status: ModelReleaseStatus) -> tuple[RevisionStatus, ...]:
+    """Return the revisions whose servers stay: stable, canary, and what a rollback window goes back to."""
+    window = status.rollback_window
+    kept = (status.stable, status.canary, None if window is None else window.previous)
+    return tuple(one for one in kept if one is not None)
 
 
 def leaves_at(seen: Observed, status: ModelReleaseStatus, revision: str, since: datetime) -> datetime:

@@ -6,14 +6,14 @@ servers, and GPUs; they are taken up again as room comes.
 
 from modelops.api.labels import REVISION
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain.release.leaving import staying
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.settle import RETIRING
 
 
 def taken_up(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
     """Return the status with the revisions retiring that have servers and are nothing else."""
-    kept = None if status.rollback_window is None else status.rollback_window.previous
-    known = {one.revision for one in (status.stable, status.canary, kept) if one is not None} | {*status.retiring}
+    known = {one.revision for one in staying(status)} | {*status.retiring}
     found = {str((one["metadata"].get("labels") or {}).get(REVISION, "")) for one in seen.deployments.values()}
     room = RETIRING - len(status.retiring)
     strays = sorted(found - known - {""})[:room]
