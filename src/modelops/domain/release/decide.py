@@ -232,7 +232,7 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
 
 def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:
     """Drop the records of revisions that the history has forgotten; the others can be served again."""
-    known = {one.revision for one in (*status.history, *staying(status))}
+    known = {one.revision for one in status.history} | {one.revision for one in staying(status)}
     names = {seen.name_of(revision) for revision in known}
     return [
         DeleteObject(CONTROLLERREVISION, seen.owner.namespace, name, record["metadata"].get("uid"), record)
