@@ -28,10 +28,8 @@ def world() -> World:
 
 def routes(world: World) -> list[tuple[str, dict[str, int]]]:
     """Return of each rule what it matches and copies, and its weights by revision."""
-    found = world.cluster.get(HTTPROUTE, NAMESPACE, NAME)
-    assert found is not None
     told = []
-    for rule in found["spec"]["rules"]:
+    for rule in world.rules():
         headers = [f"{one['name']}={one['value']}" for one in rule["matches"][0].get("headers", ())]
         copies = [one["requestMirror"] for one in rule.get("filters", ())]
         words = [*headers, *(f"{one.get('percent', 100)} % to {one['backendRef']['name']}" for one in copies)]
@@ -333,3 +331,23 @@ def test_contradiction_is_named(world: World, strategy: dict[str, Any], field: s
     world.settle()
     assert world.reason("Stalled").startswith("InvalidSpec: spec.strategy")
     assert world.cluster.get(HTTPROUTE, NAMESPACE, NAME) is None
+
+
+def test_gateway_knows_a_revision_before_its_first_request_and_after_its_last(world: World) -> None:
+    """A proxy that gets a backend with the rule that needs it, or loses it first, fails some requests."""
+    world.release(strategy={"canary": {"steps": [{"pause": {}}, {"setWeight": 50}, {"pause": {}}]}}, analysis={})
+    old, new = world.first(), world.canary()
+    world.settle()
+    assert (world.route(), world.idle()) == ({old: 100}, [new])
+    world.command("promote")
+    world.settle()
+    assert (world.route(), world.idle()) == ({old: 50, new: 50}, [])
+    world.command("abort")
+    world.settle()
+    assert (world.route(), world.idle()) == ({old: 100}, [new])
+    world.settle(seconds=60)
+    assert (world.route(), world.idle()) == ({old: 100}, [])
+    assert [call for call in world.cluster.calls if "httproutes" in call or "delete services" in call][-2:] == [
+        f"apply httproutes/{NAME}",
+        f"delete services/{NAME}-{new}",
+    ]

@@ -10,6 +10,7 @@ from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE, TRA
 from modelops.api.labels import COMMAND, RELEASE, REVISION
 from modelops.domain.analysis.flavours import OwnFigures
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
+from modelops.domain.release.objects import NOBODY
 from modelops.errors import Transient
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.loop import Loop, Outcome
@@ -42,6 +43,11 @@ def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(step)
         weight = next((one["setWeight"] for one in reversed(found) if "setWeight" in one), 0)
     return found if weight else [*found, {"setWeight": 20}]
+
+
+def is_for_nobody(rule: dict[str, Any]) -> bool:
+    """Return whether a route's rule keeps backends that no request comes to."""
+    return any(match["path"]["value"] == NOBODY for match in rule["matches"])
 
 
 class NoGit:
@@ -207,9 +213,15 @@ class World:
         return {one["metadata"]["labels"][REVISION]: one["spec"]["replicas"] for one in found}
 
     def rules(self) -> list[dict[str, Any]]:
-        """Return the route's rules; the last one is that by weights."""
+        """Return the route's rules that requests come to; the last one is that by weights."""
         route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
-        return list(route["spec"]["rules"]) if route else []
+        return [rule for rule in route["spec"]["rules"] if not is_for_nobody(rule)] if route else []
+
+    def idle(self) -> list[str]:
+        """Return the revisions that only the rule for nobody names."""
+        route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME) or {"spec": {"rules": ()}}
+        refs = [ref for rule in route["spec"]["rules"] if is_for_nobody(rule) for ref in rule["backendRefs"]]
+        return [ref["name"].removeprefix(f"{NAME}-") for ref in refs]
 
     @property
     def status(self) -> dict[str, Any]:

@@ -190,16 +190,16 @@ def _shape(seen: Observed, turn: Turn) -> Turn:
         actions += objects.needed(service, seen.services.get(name))
         actions += objects.needed(budget, seen.budgets.get(name))
         actions += objects.needed(deployment, seen.deployments.get(name))
-    routed = True
-    wanted = in_force.route_of(seen, status)
-    if wanted is not None:
-        route = objects.needed(wanted, seen.route)
-        routed = not route and in_force.is_rid_of(seen, status.retiring)
-        # Once every backend's Service is there, the route may come before anything else.
-        first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
-        actions = [*route, *actions] if first else [*actions, *route]
     turn = replace(turn, actions=tuple(actions))
-    return _retire(seen, turn, routed=routed) if status.retiring else turn
+    if status.retiring:
+        turn = _retire(seen, turn, routed=in_force.is_routed(seen, status))
+    wanted = in_force.route_of(seen, turn.status)
+    if wanted is None:
+        return turn
+    route = objects.needed(wanted, seen.route)
+    # Once every backend's Service is there, the route may come before anything else.
+    first = objects.backends_of(wanted.obj).keys() <= seen.services.keys()
+    return replace(turn, actions=(*route, *turn.actions) if first else (*turn.actions, *route))
 
 
 def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:

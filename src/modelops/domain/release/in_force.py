@@ -28,7 +28,22 @@ def route_of(seen: Observed, status: ModelReleaseStatus) -> ApplyObject | None:
         return None
     wanted = _wanted(seen, status)
     extra = None if other is None or wanted == _BY_WEIGHT else seen.name_of(other)
-    return objects.route_object(seen.owner, seen.spec, backends, seen.gateway, wanted, extra)
+    routed = {seen.name_of(revision) for revision, _ in backends} | {extra}
+    idle = _idle(seen, status, routed)
+    return objects.route_object(seen.owner, seen.spec, backends, seen.gateway, wanted, extra, idle)
+
+
+def is_routed(seen: Observed, status: ModelReleaseStatus) -> bool:
+    """Return whether what retires gets no traffic any more: the route is as wanted and in force, or none is wanted."""
+    route = route_of(seen, status)
+    return route is None or (not objects.needed(route, seen.route) and is_rid_of(seen, status.retiring))
+
+
+def _idle(seen: Observed, status: ModelReleaseStatus, routed: set[str | None]) -> tuple[str, ...]:
+    """Return the Services of the revisions that have no requests yet, or none any more."""
+    live = (one.revision for one in (status.stable, status.canary) if one is not None)
+    names = (seen.name_of(revision) for revision in dict.fromkeys((*live, *status.retiring)))
+    return tuple(name for name in names if name in seen.services and name not in routed)
 
 
 def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:

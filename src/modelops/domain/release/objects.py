@@ -18,6 +18,8 @@ from modelops.domain.release.routing import Routing
 from modelops.workflows.render import Owner
 
 _PORT: Final = 80
+NOBODY: Final = "/.well-known/modelops/idle"
+"""A path that nobody asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ def route_object(
     default: Gateway,
     extra: Routing,
     canary: str | None,
+    idle: Sequence[str] = (),
 ) -> ApplyObject:
     """Return the HTTPRoute that gives each revision its share.
 
@@ -151,6 +154,8 @@ def route_object(
         default: the gateway of the operator's configuration.
         extra: what the canary gets other than by weight.
         canary: name of its Service; None where there is nothing extra.
+        idle: names of Services that the gateway is to know although they get no requests. Envoy Gateway gives its
+            proxies new backends with the rules that need them, and takes old ones before: some requests would fail.
     """
     named = spec.traffic.gateway
     gateway = Gateway(named.name, named.namespace) if named is not None else default
@@ -166,6 +171,9 @@ def route_object(
         "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace}],
         "rules": [rule] if canary is None else routing.rules(rule, extra, canary),
     }
+    if idle:
+        refs = [{"name": name, "port": _PORT, "weight": 1} for name in idle]
+        body["rules"].append({"matches": [{"path": {"type": "Exact", "value": NOBODY}}], "backendRefs": refs})
     if spec.traffic.hostnames:
         body["hostnames"] = list(spec.traffic.hostnames)
     return ApplyObject(
