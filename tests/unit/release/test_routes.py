@@ -336,8 +336,10 @@ def test_contradiction_is_named(world: World, strategy: dict[str, Any], field: s
 def test_gateway_knows_a_revision_before_its_first_request_and_after_its_last(world: World) -> None:
     """A proxy that gets a backend with the rule that needs it, or loses it first, fails some requests."""
     world.release(strategy={"canary": {"steps": [{"pause": {}}, {"setWeight": 50}, {"pause": {}}]}}, analysis={})
-    old, new = world.first(), world.canary()
+    old = world.first()
+    world.train("2")
     world.settle()
+    new = world.status["canary"]["revision"]
     assert (world.route(), world.idle()) == ({old: 100}, [new])
     world.command("promote")
     world.settle()

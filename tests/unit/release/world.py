@@ -190,7 +190,9 @@ class World:
         ]
         if (route.get("status") or {}).get("parents") != [{"conditions": conditions}]:
             self.cluster.set_status(HTTPROUTE, NAMESPACE, NAME, {"parents": [{"conditions": conditions}]})
-            self.weights.append(self.route())
+            # The route may be confirmed again for what nobody is sent to.
+            if self.weights[-1:] != [self.route()]:
+                self.weights.append(self.route())
 
     def route(self) -> dict[str, int]:
         """Return the route's weights by revision."""
