@@ -307,8 +307,8 @@ class Walk(RuleBasedStateMachine):
         found = {d["metadata"]["name"]: d["spec"]["replicas"] for d in self.world.cluster.list(DEPLOYMENT, NAMESPACE)}
         for revision, weight in route.items():
             servers = found[f"{NAME}-{revision}"]
-            if self.is_lent and self.world.status.get("canary"):
-                # Short of one while the canary's starts, and of the one that stays stable's to the end.
+            if self.is_lent and (self.world.status.get("canary") or not self.whole):
+                # Short of one while the canary's starts, and of the one that stays stable's until a promotion is done.
                 assert servers >= max(1, wanted * weight // 100 - 1)
                 continue
             assert servers == wanted if weight == 100 or revision == stable else 1 <= servers <= wanted
