@@ -16,4 +16,4 @@ def user_of(client: KubeClient) -> str:
     except ModelopsError:
         return ""
     user = ((answer or {}).get("status") or {}).get("userInfo") or {}
-    return str(user.get("username", ""))[:128]
+    return str(user.get("username", ""))

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelops.api.kinds import HTTPROUTE
+from modelops.cli.whoami import user_of
 from tests.e2e.stories.estate import Estate
 from tests.e2e.stories.shop import LAG, Customers, Shop
 from tests.support.operators import until
@@ -42,7 +43,8 @@ def test_canary_goes_through_every_kind_of_step(routes: Estate) -> None:
         assert len(shop.servers(second)) == 1
         until(lambda: _answered_only_by(testers, second), LAG, "testers get the canary", 0.1)
         assert 0.12 < _share(everybody, second, 200) < 0.28
-        shop.say("promote", by="ann")
+        me = user_of(routes.client)
+        shop.say("promote", by=me)
         shop.until("Baking", second, weight=50)
         shop.until("Paused", second, weight=50, step=10)
         assert 0.4 < _share(everybody, second, 200) < 0.6
@@ -54,7 +56,7 @@ def test_canary_goes_through_every_kind_of_step(routes: Estate) -> None:
         assert everybody.failed() + testers.failed() == []
 
     assert [one["step"] for one in shop.status()["approvals"]] == [4, 10]
-    assert "step 5 approved by ann" in shop.status()["history"][-1]["message"]
+    assert f"step 5 approved by {me}" in shop.status()["history"][-1]["message"]
 
 
 def test_linear_climbs(routes: Estate) -> None:

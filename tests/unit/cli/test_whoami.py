@@ -28,7 +28,7 @@ class _Api:
     ("answer", "name"),
     [
         ({"status": {"userInfo": {"username": "ann@example.com", "groups": ["g"]}}}, "ann@example.com"),
-        ({"status": {"userInfo": {"username": "x" * 500}}}, "x" * 128),
+        ({"status": {"userInfo": {"username": "x" * 500}}}, "x" * 500),
         ({"status": {}}, ""),
         ({}, ""),
         (None, ""),
