@@ -4,6 +4,7 @@ import urllib3
 
 from modelops.adapters.clock import steady
 from modelops.adapters.cluster import KubeClient
+from modelops.adapters.connect import pool_of
 from modelops.adapters.fence import Fence
 from modelops.adapters.kubeconfig import Connection
 from modelops.adapters.token import Token
@@ -17,7 +18,7 @@ _OBJ = {"metadata": {"name": "c", "namespace": "team", "uid": "u", "resourceVers
 def _said(fence: Fence) -> list[str]:
     """Return the reasons why each write under an account failed; nobody listens at the address."""
     nobody = Connection("http://127.0.0.1:9", None, None, Token(), "team", "")
-    client = KubeClient(nobody, urllib3.PoolManager(retries=False), {}, fence)
+    client = KubeClient(nobody, pool_of(nobody, urllib3.Timeout(1)), {}, fence)
     acting = client.acting_as(ServiceAccount("team", "sync"))
     reasons = []
     for write in (
