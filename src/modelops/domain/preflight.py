@@ -4,22 +4,18 @@ Only what is bound to be refused is refused here, before anything is made. Argo'
 a pod asks; what they exceed is told by the Workflow itself (`workflow_waits`).
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from modelops.api.accounts import ServiceAccount
 from modelops.domain import status
 from modelops.domain.plan import ConditionSpec, CreateObject, DeleteObject, Plan
+from modelops.domain.quantities import quantity
 
 AGAIN: Final = timedelta(seconds=15)
 """Nothing watches quotas and rights."""
-_QUANTITY: Final = re.compile(r"^([+-]?[0-9.]+)(?:([KMGTPE]i)|([numkMGTPE]?)|[eE]([+-]?[0-9]+))$")
-_BINARY: Final = ("Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
-_DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _EVERY_POD: Final = frozenset(
     {"cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"},
 )
@@ -120,21 +116,6 @@ def asked_of(workflow: Mapping[str, Any]) -> dict[str, str]:
     for claim in workflow["spec"].get("volumeClaimTemplates", ()):
         asked |= {"persistentvolumeclaims": "1", "requests.storage": claim["spec"]["resources"]["requests"]["storage"]}
     return asked
-
-
-def quantity(text: str) -> Decimal:
-    """Return a quantity of the Kubernetes API as a number, such as 0.5 for `500m`.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = _QUANTITY.match(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no quantity such as 500m or 2Gi")
-    number, binary, decimal, exponent = found.groups()
-    if binary:
-        return Decimal(number) * Decimal(1024 ** (_BINARY.index(binary) + 1))
-    return Decimal(number).scaleb(int(exponent) if exponent else _DECIMAL[decimal or ""])
 
 
 def _no_room(asked: Mapping[str, str], place: Place) -> Refusal | None:

@@ -8,7 +8,7 @@ import pytest
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import COMPUTEPOOL, DATASET, RESOURCEQUOTA, TRAININGRUN
 from modelops.api.labels import COMMAND
-from modelops.domain.preflight import quantity
+from modelops.domain.quantities import quantity
 from tests.unit.training.test_walk import NS, World
 
 DEFAULT = ServiceAccount(NS, "default")

@@ -1,12 +1,10 @@
 """How golden requests were answered, and what that is worth. Pure; the answers are gathered by reconcile/smoke.py."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.smoke import GoldenRequestStatus, SmokeTest
-
-_UNITS: Final = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+from modelops.domain.quantities import quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +55,6 @@ def judged(test: SmokeTest, answers: Answers) -> Judged:
     return Judged(found, _memory(test, answers), passing=True)
 
 
-def bytes_of(quantity: str) -> int:
-    """Return the bytes of a quantity such as `512Mi`."""
-    number = quantity.rstrip("kMGTi")
-    return int(number) * _UNITS.get(quantity[len(number) :], 1)
-
-
 def _request(test: SmokeTest, one: Answered) -> GoldenRequestStatus:
     problem = one.problem or _slow(test, one)
     latency = None if one.latency is None else round(one.latency, 6)
@@ -82,6 +74,6 @@ def _memory(test: SmokeTest, answers: Answers) -> str:
         return ""
     if answers.memory is None:
         return "the server does not tell process_resident_memory_bytes at /metrics; take maxMemory out, or let it"
-    if answers.memory <= bytes_of(test.max_memory):
+    if answers.memory <= quantity(test.max_memory):
         return ""
     return f"a server takes {answers.memory / 2**20:.0f} MiB of memory, maxMemory is {test.max_memory}"
