@@ -141,10 +141,6 @@ class Pause(Model):
     duration: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
 
 
-_STEPS = "[has(self.setWeight), has(self.analyze), has(self.pause), has(self.setHeaderRoute), has(self.setMirror)]"
-_STRATEGIES = "[has(self.canary), has(self.abTest), has(self.shadow)]"
-
-
 class Step(Model):
     """Exactly one of its fields."""
 
