@@ -31,7 +31,7 @@ from modelops.domain.release.scale import canary_replicas, is_staffed, noted, st
 from modelops.domain.release.soundness import unsound
 from modelops.domain.release.starting import given_up_at, starting
 from modelops.domain.release.stepping import move, without_skipped
-from modelops.domain.release.steps import Path
+from modelops.domain.release.steps import Path, is_past_all
 from modelops.domain.release.strategies import resolved
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
@@ -120,7 +120,7 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
         turn = turn.with_status(paused_reason=hold[:128]).saying(pause_reason(hold), hold, warning=True)
     if turn.status.paused_reason is not None:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
-    if seen.unfit and not (turn.status.by_hand or turn.status.undo_to):
+    if seen.unfit and not is_past_all(turn.status):
         return turn.with_status(waiting_for=f"a MetricTemplate that fits: {_first(seen.unfit)}", eta=None)
     moved = move(seen, turn, weigh(turn.status.analysis, seen.spec.analysis, seen.now).waiting)
     if moved.failed:

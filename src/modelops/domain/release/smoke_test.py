@@ -19,7 +19,7 @@ from modelops.api.v1alpha1.smoke import SmokeTest, SmokeTestStatus
 from modelops.domain.release.golden import Judged, judged
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests
-from modelops.domain.release.steps import effective_steps
+from modelops.domain.release.steps import effective_steps, is_past_all
 from modelops.domain.release.turn import Turn
 
 FAILED: Final = "SmokeTestFailed"
@@ -31,7 +31,7 @@ _LOOK: Final = timedelta(seconds=1)
 
 def is_awaited(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> bool:
     """Return whether the canary goes no further before it has passed the smoke test."""
-    if spec.smoke_test is None or status.canary is None or status.undo_to is not None or status.by_hand:
+    if spec.smoke_test is None or status.canary is None or is_past_all(status):
         return False
     if status.desired_weight > 0 or gets_requests(status):
         # A smoke test that came into the spec later: users ask it already, and metrics judge it.

@@ -17,7 +17,7 @@ from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests, step_words
 from modelops.domain.release.scale import is_scaled, is_staffed, noted
 from modelops.domain.release.starting import starting
-from modelops.domain.release.steps import effective_steps, needs_passes, weight_after
+from modelops.domain.release.steps import effective_steps, is_past_all, needs_passes, weight_after
 from modelops.domain.release.turn import Turn
 
 
@@ -35,7 +35,7 @@ class Move:
 def without_skipped(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
     """Return the status past all steps if undo or a human's word skips them, those of a changed spec included."""
     steps = len(effective_steps(seen.spec.strategy))
-    skips = status.canary is not None and (status.undo_to is not None or status.by_hand)
+    skips = status.canary is not None and is_past_all(status)
     return status.model_copy(update={"step": steps}) if skips and status.step < steps else status
 
 
@@ -149,7 +149,7 @@ def _last(seen: Observed, turn: Turn) -> Move:
 
 def _is_judged(seen: Observed, status: ModelReleaseStatus) -> bool:
     """Return whether metrics decide: not of what undo brings back, which was proven, nor against a human's word."""
-    return status.undo_to is None and not status.by_hand and needs_passes(seen.spec.strategy)
+    return not is_past_all(status) and needs_passes(seen.spec.strategy)
 
 
 def _unproven(seen: Observed, status: ModelReleaseStatus, *, compared: bool = False) -> str:

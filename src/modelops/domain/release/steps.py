@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from modelops.api.v1alpha1.modelrelease import Analyze, Pause, Step, Strategy
+from modelops.api.v1alpha1.modelrelease import Analyze, ModelReleaseStatus, Pause, Step, Strategy
 from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, Shadow
 from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, Linear
 
@@ -57,6 +57,11 @@ def needs_passes(strategy: Strategy) -> bool:
     if strategy.blue_green is not None:
         return strategy.blue_green.post_promotion is not None
     return strategy.direct is None
+
+
+def is_past_all(status: ModelReleaseStatus) -> bool:
+    """Return whether nothing is asked of a canary any more: what undo brings back was proven, or a human said so."""
+    return status.undo_to is not None or status.by_hand
 
 
 def waits_for_human(step: Step) -> bool:
