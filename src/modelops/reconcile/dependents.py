@@ -28,10 +28,10 @@ def owner_of(child: Mapping[str, Any]) -> Wake | None:
 
 
 def dependents_of(
-    kind: Kind, obj: Mapping[str, Any], cached: Callable[[Resource], Iterable[Mapping[str, Any]]]
+    resource: Resource, obj: Mapping[str, Any], cached: Callable[[Resource], Iterable[Mapping[str, Any]]]
 ) -> Iterator[Wake]:
-    """Yield the objects whose decisions read this one."""
-    for reader, reads in _READERS.get(kind.resource.kind, ()):
+    """Yield the objects whose decisions read this one, whosoever it is."""
+    for reader, reads in _READERS.get(resource.kind, ()):
         for other in cached(reader.resource):
             if other["metadata"].get("uid") != obj["metadata"].get("uid") and reads(other, obj):
                 yield Wake(reader, (other["metadata"].get("namespace"), other["metadata"]["name"]))
@@ -85,6 +85,17 @@ def _shares_model(release: _Obj, other: _Obj) -> bool:
     return bool((release["spec"].get("model") or {}).get("name") == (other["spec"].get("model") or {}).get("name"))
 
 
+def _shares_address(release: _Obj, route: _Obj) -> bool:
+    """Return whether a route may take a release's requests: they name a host, or a path, in common."""
+    hosts = set((release["spec"].get("traffic") or {}).get("hostnames") or ())
+    spec = route.get("spec") or {}
+    if hosts:
+        return not hosts.isdisjoint(spec.get("hostnames") or ())
+    path = f"/v2/models/{release['metadata']['name']}"
+    matches = (match for rule in spec.get("rules") or () for match in rule.get("matches") or ())
+    return path in {(match.get("path") or {}).get("value") for match in matches}
+
+
 def _together(left: _Obj, right: _Obj) -> bool:
     return bool(left["metadata"].get("namespace") == right["metadata"].get("namespace"))
 
@@ -96,4 +107,5 @@ _READERS: Final[Mapping[str, tuple[tuple[Kind, Callable[[_Obj, _Obj], bool]], ..
     "ComputePool": ((TRAININGRUN, _reads_pool),),
     "MetricTemplate": ((MODELRELEASE, _asks_template),),
     "ModelRelease": ((MODELRELEASE, _shares_model),),
+    "HTTPRoute": ((MODELRELEASE, _shares_address),),
 }

@@ -30,6 +30,7 @@ from modelops.domain.analysis.flavours import SERVER
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
+from modelops.domain.release.address import Address, taken, wanted
 from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import counts_from, due, interval_of, window_start
 from modelops.domain.release.objects import Gateway, is_ready
@@ -92,6 +93,8 @@ class ModelReleaseReconciler:
         deployments = _children(ports, DEPLOYMENT, owner.namespace, owner.name)
         services = _children(ports, SERVICE, owner.namespace, owner.name)
         target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
+        gateway = Gateway(settings.gateway_name, settings.gateway_namespace)
+        route = ports.cluster.get(SERVICE if is_used(spec) else HTTPROUTE, owner.namespace, owner.name)
         return Observed(
             owner=owner,
             spec=spec,
@@ -99,7 +102,7 @@ class ModelReleaseReconciler:
             target=target,
             waiting=waiting,
             rival=_rival(obj, spec, ports),
-            route=ports.cluster.get(SERVICE if is_used(spec) else HTTPROUTE, owner.namespace, owner.name),
+            route=route,
             deployments=deployments,
             pods=_pods(ports, status, owner, deployments),
             services=services,
@@ -107,12 +110,13 @@ class ModelReleaseReconciler:
             records=_children(ports, CONTROLLERREVISION, owner.namespace, owner.name),
             readings=self._readings(*measured_as(spec, status), owner, ports, now),
             command=command_of(obj, status),
-            gateway=Gateway(settings.gateway_name, settings.gateway_namespace),
+            gateway=gateway,
             defaults=defaults,
             now=now,
             problems=problems,
             freeze=settings.freeze,
             unfit=unfit,
+            taken=_taken(wanted(owner.name, spec, gateway), owner, route, ports),
             golden=self._smoke_tests.answers(spec, status, owner, services, deployments, ports, now),
         )
 
@@ -233,6 +237,11 @@ def _rival(obj: Mapping[str, Any], spec: ModelReleaseSpec, ports: Ports) -> str:
         if same and other["metadata"].get("uid") != obj["metadata"].get("uid") and _age(other) < mine:
             return f"ModelRelease {other['metadata'].get('namespace')}/{other['metadata']['name']}"
     return ""
+
+
+def _taken(mine: frozenset[Address], owner: Owner, route: Mapping[str, Any] | None, ports: Ports) -> str:
+    """Return which older route takes requests to the release's addresses; in mode replicas there are none."""
+    return taken(mine, route, (owner.namespace, owner.name), ports.cluster.list(HTTPROUTE, None)) if mine else ""
 
 
 def _age(obj: Mapping[str, Any]) -> tuple[str, str, str]:

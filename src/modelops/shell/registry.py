@@ -39,10 +39,18 @@ CHILDREN: Final[tuple[Resource, ...]] = (
     CONTROLLERREVISION,
     DISRUPTIONBUDGET,
 )
-"""Watched children; only those that carry our label are asked of the server."""
+"""Watched children; only those that carry our label are asked of the server, but for routes: see `labels_of`."""
 CHILD_LABELS: Final = {MANAGED_BY: MANAGER}
 _FOR_EVER: Final = 365 * 24 * 3600.0
 Wake = Callable[[Kind, Key], None]
+
+
+def labels_of(resource: Resource) -> Mapping[str, str] | None:
+    """Return the labels by which a resource is asked for; None: all of it.
+
+    Routes are asked for whoever made them: an older one of somebody else's may take the requests of a release.
+    """
+    return CHILD_LABELS if resource in CHILDREN and resource != HTTPROUTE else None
 
 
 def watched() -> tuple[Resource, ...]:
@@ -87,8 +95,8 @@ class News:
             ModelopsError: something could not be listed.
         """
         for resource in watched():
-            labels = CHILD_LABELS if resource in CHILDREN else None
-            for obj in self._cluster.prime(resource, namespace if resource.namespaced else None, labels) or ():
+            where = namespace if resource.namespaced else None
+            for obj in self._cluster.prime(resource, where, labels_of(resource)) or ():
                 self.about(resource, obj)
 
     def about(self, resource: Resource, obj: Mapping[str, Any], *, itself: bool = True) -> None:
@@ -104,10 +112,9 @@ class News:
             owner = owner_of(obj)
             if owner is not None:
                 self._wake(owner.kind, owner.key)
-            return
-        if itself:
+        elif itself:
             self._wake(kind, (obj["metadata"].get("namespace"), obj["metadata"]["name"]))
-        for other in dependents_of(kind, obj, self._cluster.cached):
+        for other in dependents_of(resource, obj, self._cluster.cached):
             self._wake(other.kind, other.key)
 
 
@@ -151,9 +158,10 @@ def _configure(settings: kopf.OperatorSettings, silence: float) -> None:
     # The session sees to silence itself: it counts bytes, and kopf events.
     settings.watching.inactivity_timeout = _FOR_EVER
     # On the server's side, for lists and watches: strangers' children never cross the wire.
-    ours = ",".join(f"{key}={value}" for key, value in CHILD_LABELS.items())
     for child in CHILDREN:
-        settings.watching.label_selectors[child.group, child.version, child.plural] = ours
+        if labels := labels_of(child):
+            ours = ",".join(f"{key}={value}" for key, value in labels.items())
+            settings.watching.label_selectors[child.group, child.version, child.plural] = ours
     # A stop waits for this: a Lease or a supervisor must not.
     settings.queueing.idle_timeout = 1.0
     settings.queueing.exit_timeout = 1.0
@@ -177,7 +185,7 @@ class _NoDiffs(kopf.DiffBaseStorage):
 
 
 def _watch(registry: kopf.OperatorRegistry, resource: Resource, news: News) -> None:
-    labels: Any = CHILD_LABELS if resource in CHILDREN else None
+    labels: Any = labels_of(resource)
     where = (resource.group, resource.version, resource.plural)
 
     @kopf.on.event(*where, registry=registry, id=f"heard-of-{resource.kind.lower()}", labels=labels)

@@ -24,6 +24,8 @@ TENANTS = (
     "story-own",
     "story-pool",
     "story-routed",
+    "story-taken",
+    "story-taken-too",
     "story-placed",
     "story-image",
     "story-image-fails",

@@ -39,8 +39,8 @@ def test_namespace_goes_in_the_middle_of_a_release(estate: Estate) -> None:
         "model": {"name": "gone-price", "version": version},
         "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
     }
-    estate.client.apply(MODELRELEASE.resource, {"metadata": {"name": "price", "namespace": GONE}, "spec": spec})
-    estate.until(MODELRELEASE, GONE, "price", lambda status: status.get("canary"), 60)
+    estate.client.apply(MODELRELEASE.resource, {"metadata": {"name": GONE, "namespace": GONE}, "spec": spec})
+    estate.until(MODELRELEASE, GONE, GONE, lambda status: status.get("canary"), 60)
     until(lambda: estate.pods(GONE), 60, "servers start", 0.1)
 
     _raze(estate, GONE)

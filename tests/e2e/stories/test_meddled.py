@@ -130,22 +130,22 @@ def test_autoscaler_scales_the_release(estate: Estate) -> None:
         "model": {"name": "scaled-price", "version": version},
         "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
     }
-    estate.client.apply(MODELRELEASE.resource, {"metadata": {"name": "price", "namespace": SCALED}, "spec": spec})
+    estate.client.apply(MODELRELEASE.resource, {"metadata": {"name": SCALED, "namespace": SCALED}, "spec": spec})
 
     for fewest, most in ((2, 3), (1, 1)):
         estate.client.apply(AUTOSCALER, _autoscaler(fewest, most))
         until(lambda most=most: _servers(estate) == min(2, most), 120, lambda: estate.pods(SCALED), 0.2)
 
-    estate.client.delete(AUTOSCALER, SCALED, "price")
+    estate.client.delete(AUTOSCALER, SCALED, SCALED)
 
 
 def _servers(estate: Estate) -> int:
-    return len(estate.pods(SCALED, {RELEASE: "price"}))
+    return len(estate.pods(SCALED, {RELEASE: SCALED}))
 
 
 def _autoscaler(fewest: int, most: int) -> dict[str, Any]:
-    target = {"apiVersion": MODELRELEASE.resource.api_version, "kind": MODELRELEASE.resource.kind, "name": "price"}
+    target = {"apiVersion": MODELRELEASE.resource.api_version, "kind": MODELRELEASE.resource.kind, "name": SCALED}
     cpu = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
     # Without a metrics server it keeps to its bounds.
     spec = {"scaleTargetRef": target, "minReplicas": fewest, "maxReplicas": most, "metrics": [cpu]}
-    return {"metadata": {"name": "price", "namespace": SCALED}, "spec": spec}
+    return {"metadata": {"name": SCALED, "namespace": SCALED}, "spec": spec}

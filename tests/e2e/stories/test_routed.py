@@ -5,6 +5,7 @@ Envoy Gateway calls a route accepted before its proxy has it: what is in force s
 
 import json
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from modelops.api.kinds import MODELRELEASE, SERVICE
@@ -15,7 +16,8 @@ from tests.e2e.surroundings import gateway
 from tests.e2e.surroundings.chart import NAME, SYSTEM
 from tests.support.operators import until
 
-NAMESPACE, RELEASE = "story-routed", "price"
+NAMESPACE, RELEASE = "story-routed", "routed-price"
+TAKEN = ("story-taken", "story-taken-too")
 REQUESTS = 200
 LAG = 10.0
 """Seconds from a status that the gateway confirmed to the answers."""
@@ -43,6 +45,28 @@ def test_canary_gets_its_share_and_then_everything(routes: Estate) -> None:
     routes.until(MODELRELEASE, NAMESPACE, RELEASE, lambda status: _stable(status) == second, 180)
     until(lambda: _answers(routes, 20) == {second: 20}, LAG, "the second version alone answers", 0.1)
     assert _answers(routes, REQUESTS) == {second: REQUESTS}
+
+
+def test_second_release_of_one_address_begins_once_the_first_is_gone(routes: Estate) -> None:
+    """Given a release that serves, when another team's has its name and no host, then it says so, and waits."""
+    version = models.register(routes.mlflow, "taken-price")
+    first, second = TAKEN
+    for namespace in TAKEN:
+        model = {"name": "taken-price", "version": version, "promotedAlias": namespace}
+        spec = {"model": model, "serving": {"replicas": 1}, "strategy": {"direct": {}}}
+        routes.client.apply(
+            MODELRELEASE.resource, {"metadata": {"name": "taken-price", "namespace": namespace}, "spec": spec}
+        )
+        reason = "RouteTaken" if namespace == second else "Serving"
+        routes.until(MODELRELEASE, namespace, "taken-price", partial(_is_ready_by, reason), 180)
+    assert routes.pods(second) == []
+
+    routes.client.delete(MODELRELEASE.resource, first, "taken-price")
+    routes.until(MODELRELEASE, second, "taken-price", lambda status: status.get("phase") == "Promoted", 180)
+
+
+def _is_ready_by(reason: str, status: dict[str, Any]) -> bool:
+    return any(one["type"] == "Ready" and one["reason"] == reason for one in status.get("conditions") or ())
 
 
 def _stable(status: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from tests.e2e.stories import models
 from tests.e2e.stories.estate import Estate, is_ready
 from tests.support.operators import until
 
-NAMESPACE = "story-served"
+NAMESPACE, RELEASED = "story-served", "served-price"
 
 
 def test_registered_version_is_served_by_pods(estate: Estate) -> None:
@@ -16,14 +16,14 @@ def test_registered_version_is_served_by_pods(estate: Estate) -> None:
     version = models.register(estate.mlflow, "story-price")
 
     estate.client.apply(MODELRELEASE.resource, _release(version))
-    status = estate.until(MODELRELEASE, NAMESPACE, "price", lambda status: status.get("canary"), 60)
-    name = f"price-{status['canary']['revision']}"
+    status = estate.until(MODELRELEASE, NAMESPACE, RELEASED, lambda status: status.get("canary"), 60)
+    name = f"{RELEASED}-{status['canary']['revision']}"
     until(lambda: _replicas(estate, name) == 2, 180, lambda: estate.pods(NAMESPACE), 0.2)
     answer = _ask(estate, name)
 
     assert status["canary"]["version"] == version
-    assert [is_ready(pod) for pod in estate.pods(NAMESPACE, {RELEASE: "price"})] == [True, True]
-    assert answer["model_name"] == "price"
+    assert [is_ready(pod) for pod in estate.pods(NAMESPACE, {RELEASE: RELEASED})] == [True, True]
+    assert answer["model_name"] == RELEASED
     assert answer["model_version"] == version
     assert answer["outputs"][0]["shape"][0] == 1
 
@@ -39,12 +39,12 @@ def _release(version: str) -> dict[str, Any]:
         "serving": {"replicas": 2},
         "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
     }
-    return {"metadata": {"name": "price", "namespace": NAMESPACE}, "spec": spec}
+    return {"metadata": {"name": RELEASED, "namespace": NAMESPACE}, "spec": spec}
 
 
 def _ask(estate: Estate, service: str) -> dict[str, Any]:
     """Ask a Service for a prediction, by way of the API server."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/services/{service}:http/proxy/v2/models/price/infer"
+    path = f"/api/v1/namespaces/{NAMESPACE}/services/{service}:http/proxy/v2/models/{RELEASED}/infer"
     answer = estate.client.request("POST", path, body=models.ROW)
     assert answer is not None
     return answer

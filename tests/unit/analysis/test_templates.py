@@ -358,7 +358,9 @@ def test_release_is_woken_by_its_templates_only() -> None:
     def woken(name: str, namespace: str) -> list[Wake]:
         template = {"metadata": {"name": name, "namespace": namespace, "uid": "t"}, "spec": RATE}
         return list(
-            dependents_of(METRICTEMPLATE, template, lambda kind: releases if kind == MODELRELEASE.resource else ())
+            dependents_of(
+                METRICTEMPLATE.resource, template, lambda kind: releases if kind == MODELRELEASE.resource else ()
+            )
         )
 
     assert woken("order-rate", NAMESPACE) == [Wake(MODELRELEASE, (NAMESPACE, NAME))]

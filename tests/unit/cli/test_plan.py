@@ -40,6 +40,8 @@ def chain(put: Put) -> None:
     put(kinds.DATASET, "listings", DATASET, pinned())
     put(kinds.TRAININGRUN, "price", RUN, {"observedGeneration": 1, "modelVersion": "1"})
     put(kinds.MODELRELEASE, "price", RELEASE, serving("1"))
+    hosted = {"model": {"name": "hosted", "version": "1"}, "traffic": {"hostnames": ["price.b"]}}
+    put(kinds.MODELRELEASE, "hosted", {**RELEASE, **hosted}, serving("1"))
 
 
 def planned(done: str) -> dict[str, list[str]]:
@@ -147,6 +149,24 @@ def test_unchanged_manifests_change_nothing(modelops: Run, chain: None, tmp_path
                 ]
             },
             id="a second release of one alias stalls",
+        ),
+        pytest.param(
+            "ModelRelease",
+            "second",
+            {
+                **RELEASE,
+                "model": {**RELEASE["model"], "promotedAlias": "b"},
+                "traffic": {"hostnames": ["a.b", "price.b"]},
+            },
+            {
+                "ModelRelease": [
+                    (
+                        "Stalled: RouteTaken: ModelRelease NAMESPACE/hosted is older and takes price.b/; "
+                        "set spec.traffic.hostnames to what is this release's alone"
+                    )
+                ]
+            },
+            id="a second release of one host stalls",
         ),
     ],
 )

@@ -20,8 +20,9 @@ Put = Callable[..., dict[str, Any]]
 
 
 def alone(namespace: str) -> dict[str, Any]:
-    """Return a release whose alias no other test's release moves."""
-    return {**RELEASE, "model": {**RELEASE["model"], "promotedAlias": namespace}}
+    """Return a release whose alias and address no other test's release has."""
+    model, traffic = {**RELEASE["model"], "promotedAlias": namespace}, {"hostnames": [f"{namespace}.example.com"]}
+    return {**RELEASE, "model": model, "traffic": traffic}
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from modelops.cli.control import control_lines
 from modelops.cli.foresee.training import reused, trains
 from modelops.cli.foresee.world import Obj, World, what
 from modelops.cli.progress import step_words
+from modelops.domain.release.address import wanted
+from modelops.domain.release.objects import Gateway
 from modelops.domain.release.revision import ServingDefaults, revision_of
 from modelops.domain.release.steps import written_steps
 from modelops.domain.release.templates import named_templates, with_templates
@@ -23,13 +25,15 @@ _NAMES: Final = {
     "ab_test": "A/B test",
     "shadow": "shadow",
 }
+_ANY_GATEWAY: Final = Gateway("", "")
+"""The operator's is not known here; it is the same for all."""
 _CONTROL: Final = ("spec.windows", "spec.freeze", "spec.onNewVersion", "spec.rollbackWindow")
 
 
 def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: World) -> Iterator[str]:
     """Yield what a ModelRelease does."""
     spec = ModelReleaseSpec.model_validate(after["spec"])
-    if problem := _rival(after, spec, world):
+    if problem := _rival(after, spec, world) or _taken(after, spec, world):
         yield problem
         return
     if problem := _unfit(after, spec, world):
@@ -149,21 +153,39 @@ def _unfit(release: Obj, spec: ModelReleaseSpec, world: World) -> str:
     return next((f"Stalled: InvalidSpec: {dotted(path)}: {words}" for path, words in problems), "")
 
 
-def _rival(release: Obj, spec: ModelReleaseSpec, world: World) -> str:
-    meta = release["metadata"]
-    mine = (meta.get("creationTimestamp") or "9999", meta["namespace"], meta["name"])
-    for (kind, namespace, name), other in world.after.items():
-        if kind != "ModelRelease" or (namespace, name) == mine[1:]:
-            continue
-        model = other["spec"].get("model") or {}
-        age = (other["metadata"].get("creationTimestamp") or "9999", namespace, name)
-        same = (model.get("name"), model.get("promotedAlias", "champion")) == (
-            spec.model.name,
-            spec.model.promoted_alias,
-        )
-        if same and age < mine:
+def _taken(release: Obj, spec: ModelReleaseSpec, world: World) -> str:
+    """Return which older release has its requests; routes of anybody else's are not known here."""
+    mine = wanted(release["metadata"]["name"], spec, _ANY_GATEWAY)
+    for other in _older(release, world):
+        meta = other["metadata"]
+        both = mine & wanted(meta["name"], ModelReleaseSpec.model_validate(other["spec"]), _ANY_GATEWAY)
+        if both:
             return (
-                f"Stalled: AliasConflict: ModelRelease {namespace}/{name} is older and moves alias "
+                f"Stalled: RouteTaken: ModelRelease {meta['namespace']}/{meta['name']} is older and takes "
+                f"{min(map(str, both))}; set spec.traffic.hostnames to what is this release's alone"
+            )
+    return ""
+
+
+def _rival(release: Obj, spec: ModelReleaseSpec, world: World) -> str:
+    for other in _older(release, world):
+        model, meta = other["spec"].get("model") or {}, other["metadata"]
+        same = (model.get("name"), model.get("promotedAlias", "champion"))
+        if same == (spec.model.name, spec.model.promoted_alias):
+            return (
+                f"Stalled: AliasConflict: ModelRelease {meta['namespace']}/{meta['name']} is older and moves alias "
                 f"{spec.model.promoted_alias} of model {spec.model.name}; give this one another promotedAlias"
             )
     return ""
+
+
+def _older(release: Obj, world: World) -> Iterator[Obj]:
+    """Yield the other releases that are older; what is not there yet is younger than what is."""
+
+    def age(obj: Obj) -> tuple[str, str, str]:
+        meta = obj["metadata"]
+        return meta.get("creationTimestamp") or "9999", meta["namespace"], meta["name"]
+
+    for (kind, _, _), other in world.after.items():
+        if kind == "ModelRelease" and age(other) < age(release):
+            yield other

@@ -52,6 +52,9 @@ def decide_release(seen: Observed) -> Plan:
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
     if placing.is_used(seen.spec) and (message := placing.rival(seen)):
         return Plan(seen.status, statuses.stalled("ServiceTaken", message))
+    if seen.taken:
+        remedy = "set spec.traffic.hostnames to what is this release's alone, or take the other route away"
+        return Plan(seen.status, statuses.stalled("RouteTaken", f"{seen.taken}; {remedy}"))
     for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
     seen = replace(seen, spec=by_bounds(resolved(seen.spec), seen.status))

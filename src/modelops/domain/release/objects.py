@@ -157,11 +157,9 @@ def route_object(
         idle: names of Services that the gateway is to know although they get no requests. Envoy Gateway gives its
             proxies new backends with the rules that need them, and takes old ones before: some requests would fail.
     """
-    named = spec.traffic.gateway
-    gateway = Gateway(named.name, named.namespace) if named is not None else default
-    path = "/" if spec.traffic.hostnames else f"/v2/models/{owner.name}"
+    gateway = gateway_of(spec, default)
     rule = {
-        "matches": [{"path": {"type": "PathPrefix", "value": path}}],
+        "matches": [{"path": {"type": "PathPrefix", "value": path_of(owner.name, spec)}}],
         "backendRefs": [
             {"name": child_name(owner.name, revision), "port": _PORT, "weight": weight} for revision, weight in backends
         ],
@@ -185,6 +183,17 @@ def route_object(
             "spec": body,
         },
     )
+
+
+def gateway_of(spec: ModelReleaseSpec, default: Gateway) -> Gateway:
+    """Return the gateway of a release; `default` is that of the operator's configuration."""
+    named = spec.traffic.gateway
+    return Gateway(named.name, named.namespace) if named is not None else default
+
+
+def path_of(name: str, spec: ModelReleaseSpec) -> str:
+    """Return the path below which requests are the release's."""
+    return "/" if spec.traffic.hostnames else f"/v2/models/{name}"
 
 
 def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action, ...]:
