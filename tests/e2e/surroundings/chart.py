@@ -28,8 +28,9 @@ def install(cluster: Cluster, tenants: Iterable[str], **more: object) -> None:
     """
     client = cluster.client()
     trains = built.missing(built.TRAINER) is None
-    for part in (*built.PARTS, *((built.TRAINER,) if trains else ())):
-        _load(cluster, built.archive(part, cluster.place.root / "images"))
+    archives = [built.archive(part, cluster.place.root / "images") for part in built.PARTS]
+    for archive in (*archives, *([built.archive(built.TRAINER, cluster.place.root / "images")] if trains else ())):
+        _load(cluster, archive)
     for name in (SYSTEM, *tenants):
         client.apply(NAMESPACE, {"metadata": {"name": name}})
     if not served(client, HTTPROUTE):
@@ -37,18 +38,24 @@ def install(cluster: Cluster, tenants: Iterable[str], **more: object) -> None:
         client.apply(CRD, open_crd(HTTPROUTE))
         until(lambda: served(client, HTTPROUTE), 30, "HTTPRoutes are served", 0.1)
     values = cluster.place.root / "values.yaml"
-    values.write_text(yaml.safe_dump(_values(cluster, tenants) | more))
+    # Under the same tag a kept cluster would go on with the operator of the images before.
+    annotations = {"modelops.test/images": " ".join(map(_key, archives))}
+    values.write_text(yaml.safe_dump(_values(cluster, tenants) | {"podAnnotations": annotations} | more))
     flags = ("--namespace", SYSTEM, "--values", str(values), "--wait", "--timeout", _PATIENCE)
     helm("upgrade", "--install", NAME, str(CHART), *flags, kubeconfig=cluster.kubeconfig)
 
 
 def _load(cluster: Cluster, archive: Path) -> None:
     """Bring an archive to the nodes, unless this very one was brought."""
-    brought = cluster.place.root / "brought" / f"{archive.stem}-{archive.stat().st_mtime_ns}"
+    brought = cluster.place.root / "brought" / _key(archive)
     if not brought.exists():
         cluster.load(archive)
         brought.parent.mkdir(exist_ok=True)
         brought.touch()
+
+
+def _key(archive: Path) -> str:
+    return f"{archive.stem}-{archive.stat().st_mtime_ns}"
 
 
 def _values(cluster: Cluster, tenants: Iterable[str]) -> dict[str, object]:
