@@ -27,6 +27,7 @@ TENANTS = (
     "story-taken",
     "story-taken-too",
     "story-placed",
+    "story-lent",
     "story-image",
     "story-image-fails",
     "story-template",
