@@ -46,7 +46,7 @@ def test_unknown_gateway_is_refused() -> None:
 )
 def test_backend_is_named_as_its_gateway_does(more: dict[str, Any], cluster: str) -> None:
     """Envoy Gateway merges the backends of rules, not those of mirrors."""
-    assert f'envoy_cluster_name="{cluster}"' in figures_of(replace(SUBJECT, **more)).buckets()
+    assert f'envoy_cluster_name="{cluster}"' in figures_of(replace(SUBJECT, **more)).buckets(timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,12 @@ def test_slo_below_every_bucket_is_an_error() -> None:
     """What cannot be told apart is not guessed."""
     with pytest.raises(ValueError, match="no bucket at or below"):
         bucket_for(0.01, ("100", "+Inf"))
+
+
+def test_bounds_in_two_spellings_are_an_error() -> None:
+    """After an upgrade to Prometheus 3 either spelling has a part of the requests only."""
+    with pytest.raises(ValueError, match="spelt in two ways"):
+        bucket_for(0.5, ("100", "500", "100.0", "500.0", "+Inf"))
 
 
 def test_name_that_could_end_the_selector_is_refused() -> None:

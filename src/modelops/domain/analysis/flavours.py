@@ -6,7 +6,15 @@ from typing import Final
 
 from typing_extensions import override
 
-from modelops.domain.analysis.queries import ENVOY_GATEWAY, EnvoyFigures, Figures, Subject, grown, quotable
+from modelops.domain.analysis.queries import (
+    ENVOY_GATEWAY,
+    EnvoyFigures,
+    Figures,
+    Subject,
+    bucket_bounds,
+    grown,
+    quotable,
+)
 from modelops.errors import Stalled
 
 SERVER: Final = "server"
@@ -31,8 +39,8 @@ class OwnFigures(Figures):
         self._match = tuple(f'{name}="{quotable(value)}"' for name, value in labels.items())
 
     @override
-    def buckets(self) -> str:
-        return f"group by (le) (modelops_server_request_duration_seconds_bucket{{{','.join(self._match)}}})"
+    def buckets(self, window: timedelta) -> str:
+        return bucket_bounds(f"modelops_server_request_duration_seconds_bucket{{{','.join(self._match)}}}", window)
 
     @override
     def samples(self, window: timedelta) -> str:

@@ -115,6 +115,11 @@ def grown(series: str, window: timedelta) -> str:
     return f"sum(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
+def bucket_bounds(series: str, window: timedelta) -> str:
+    """Return the query for the bounds that buckets have now, or had before the window."""
+    return f"group by (le) ({series} or {series} offset {window_text(window)})"
+
+
 class Figures(ABC):
     """Built-in metrics over the counters of one revision; a source says where they are counted."""
 
@@ -122,8 +127,8 @@ class Figures(ABC):
     """One second in the unit of the latency histogram's bounds."""
 
     @abstractmethod
-    def buckets(self) -> str:
-        """Return the query for the bounds (label `le`) of the latency histogram."""
+    def buckets(self, window: timedelta) -> str:
+        """Return the query for the bounds (label `le`) of the latency histogram, now and before the window."""
 
     @abstractmethod
     def samples(self, window: timedelta) -> str:
@@ -184,8 +189,8 @@ class EnvoyFigures(Figures):
         self._match = f'envoy_cluster_name="{quotable(subject.cluster)}"'
 
     @override
-    def buckets(self) -> str:
-        return f"group by (le) (envoy_cluster_upstream_rq_time_bucket{{{self._match}}})"
+    def buckets(self, window: timedelta) -> str:
+        return bucket_bounds(f"envoy_cluster_upstream_rq_time_bucket{{{self._match}}}", window)
 
     @override
     def samples(self, window: timedelta) -> str:
@@ -260,10 +265,13 @@ def bucket_for(slo: float, bounds: tuple[str, ...], second: float = 1000) -> str
         second: one second in the bounds' unit.
 
     Raises:
-        ValueError: there are bounds, but all are above the SLO.
+        ValueError: there are bounds, but all are above the SLO; or they are spelt in two ways.
     """
     if not bounds:
         return None
+    if len({float(text) for text in bounds}) < len(bounds):
+        # Either spelling would miss what the other one counted, and what is spelt anew counts as if it were all new.
+        raise ValueError("the latency histogram's bounds are spelt in two ways, as after an upgrade to Prometheus 3")
     below = [text for text in bounds if text != "+Inf" and float(text) <= slo * second * (1 + 1e-9)]
     if not below:
         raise ValueError(f"the latency histogram has no bucket at or below {slo:g} s")
