@@ -1,13 +1,16 @@
 """Queries: fields are filled in, nothing of a user's object can widen them."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelops import config as configuration
 from modelops.domain.analysis.flavours import figures_of
-from modelops.domain.analysis.queries import EnvoyFigures, Subject, bucket_for, fill
+from modelops.domain.analysis.queries import Subject, bucket_for, fill
 from modelops.errors import Stalled
 
 SUBJECT = Subject("pricing", "price", "abc123")
@@ -27,8 +30,20 @@ def test_unknown_field_is_refused() -> None:
 
 def test_unknown_gateway_is_refused() -> None:
     """Figures that nobody knows how to read stall the release."""
-    with pytest.raises(Stalled, match="use one of: envoy, envoy-gateway"):
-        figures_of(replace(SUBJECT, gateway="nginx"))
+    with pytest.raises(Stalled, match="use one of: envoy, envoy-gateway, istio, nginx"):
+        figures_of(replace(SUBJECT, gateway="haproxy"))
+
+
+VALUES = json.loads((Path(__file__).parents[3] / "charts" / "modelops" / "values.schema.json").read_text())
+
+
+@pytest.mark.parametrize("gateway", VALUES["properties"]["gateway"]["properties"]["figures"]["enum"])
+def test_each_of_the_charts_figures_is_read(monkeypatch: pytest.MonkeyPatch, gateway: str) -> None:
+    """What the chart takes the operator takes, and has queries for."""
+    monkeypatch.setenv("MODELOPS_GATEWAY_FIGURES", gateway)
+    config = configuration.load({"MODELOPS_GATEWAY_FIGURES": gateway})
+
+    assert "price-abc123" in figures_of(replace(SUBJECT, gateway=config.gateway_figures)).samples(timedelta(minutes=1))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +89,8 @@ def test_bounds_in_two_spellings_are_an_error() -> None:
         bucket_for(0.5, ("100", "500", "100.0", "500.0", "+Inf"))
 
 
-def test_name_that_could_end_the_selector_is_refused() -> None:
+@pytest.mark.parametrize("gateway", ["envoy", "envoy-gateway", "istio", "nginx", "server"])
+def test_name_that_could_end_the_selector_is_refused(gateway: str) -> None:
     """Names are DNS labels; anything else never reaches Prometheus."""
     with pytest.raises(Stalled):
-        EnvoyFigures(Subject('a"} or x{b="', "price", "abc"))
+        figures_of(Subject('a"} or x{b="', "price", "abc", gateway))

@@ -6,6 +6,8 @@ from typing import Final
 
 from typing_extensions import override
 
+from modelops.domain.analysis.istio_figures import IstioFigures
+from modelops.domain.analysis.nginx_figures import NginxFigures
 from modelops.domain.analysis.queries import (
     ENVOY_GATEWAY,
     EnvoyFigures,
@@ -73,6 +75,8 @@ class OwnFigures(Figures):
 _FLAVOURS: Final[Mapping[str, Callable[[Subject], Figures]]] = {
     "envoy": EnvoyFigures,
     ENVOY_GATEWAY: EnvoyFigures,
+    "istio": IstioFigures,
+    "nginx": NginxFigures,
     SERVER: OwnFigures,
 }
 

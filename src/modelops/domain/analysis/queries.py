@@ -34,20 +34,25 @@ class Subject:
     revision: str
     gateway: str = "envoy"
     """Who counts its requests, and by which name: envoy is the local home's, envoy-gateway is Envoy Gateway with
-    mergeBackends, server are the revision's own servers."""
+    mergeBackends, istio is Istio's gateway, nginx is NGINX Gateway Fabric with NGINX Plus, server are the
+    revision's own servers."""
     mirrored: bool = False
     """Whether it gets copies of requests, and nothing else."""
 
     @property
+    def service(self) -> str:
+        """The name of the revision's Service and Deployment."""
+        return f"{self.release[:50].rstrip('-')}-{self.revision}"
+
+    @property
     def cluster(self) -> str:
-        """The gateway's name for the revision's backend."""
-        service = f"{self.release[:50].rstrip('-')}-{self.revision}"
+        """Envoy's name for the revision's backend."""
         if self.gateway != ENVOY_GATEWAY:
-            return f"{self.namespace}_{service}"
+            return f"{self.namespace}_{self.service}"
         if self.mirrored:
             # Never merged: named by the filter, the first of the only rule that a route with copies has.
             return f"httproute/{self.namespace}/{self.release}/rule/0-mirror-0"
-        return f"service/{self.namespace}/{service}/80/http"
+        return f"service/{self.namespace}/{self.service}/80/http"
 
 
 def window_text(window: timedelta) -> str:
