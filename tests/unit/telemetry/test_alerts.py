@@ -38,6 +38,7 @@ READY = condition("GitSource", "Ready", "False")
 DOWN = condition("ModelRelease", "Ready", "False")
 STALLED = condition("Dataset", "Stalled", "True")
 DEGRADED = condition("ModelRelease", "Degraded", "True")
+TEST_FAILED = release("release_smoke_test_outcome", outcome="Failed")
 RUN = release("trainingrun_last_outcome", outcome="%s")
 ENDED = release("release_outcomes_total", outcome="RolledBack")
 
@@ -65,6 +66,13 @@ CASES: list[tuple[str, str, Series, Series]] = [
     ("TrainingFailed", "3m", {RUN % "Failed": "1x90"}, {RUN % "Registered": "1x90", RUN % "Failed": "0x90"}),
     ("TrainingFailed", "3m", {RUN % "CriteriaNotMet": "1x90"}, {RUN % "Superseded": "1x90"}),
     ("ReleaseDegraded", "3m", {DEGRADED: "1x90"}, {DEGRADED: "0x90"}),
+    # What came after it serves, and the test's outcome stays to be read.
+    (
+        "SmokeTestFailed", "3m",
+        {TEST_FAILED: "1x90", DEGRADED: "1x90"},
+        {TEST_FAILED: "1x90", DEGRADED: "0x90"},
+    ),
+    ("SmokeTestFailed", "3m", {TEST_FAILED: "1x90", DEGRADED: "1x90"}, {TEST_FAILED: "0x90", DEGRADED: "1x90"}),
     ("ReleaseRolledBack", "5m", {ENDED: "0 0 1x88"}, {ENDED: "4x90"}),
     ("ReleaseDown", "4m", {DOWN: "1x90", STABLE: "1x90"}, {DOWN: "1x90", STABLE.replace('"1"', '""'): "1x90"}),
     (

@@ -210,6 +210,7 @@ def test_alerts_of_a_bad_day_fire(prometheus: list[str]) -> None:
         f"Modelops{name}"
         for name in (
             "WatchDead", "ObjectStalled", "SourceNotSynced", "TrainingFailed", "ReleaseDegraded", "ReleaseStuck",
+            "SmokeTestFailed",
             "ReleaseUnjudged", "ReleaseAwaitsApproval", "ReleaseWithoutRoom", "ReconcilesFail",
         )
     }  # fmt: skip
