@@ -49,6 +49,7 @@ def metrics(world: World) -> OperatorMetrics:
 
 
 def test_canary_in_analysis_is_told_whole(world: World, metrics: OperatorMetrics) -> None:
+    """9, argo-rollouts#2276, flagger#1147, #1304: values, bounds and verdicts can be had as series."""
     revision = world.canary()
     world.settle(seconds=16)
     metrics.observed(MODELRELEASE, held(world))
