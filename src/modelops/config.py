@@ -43,9 +43,9 @@ class Config(BaseSettings):
     """MLflow, as people reach it; by default the tracking address. Only for links."""
     prometheus_url: str = "http://prometheus.modelops-system.svc:9090"
     """Prometheus, which judges releases."""
-    gateway_figures: Annotated[str, Field(pattern="^(envoy|envoy-gateway)$")] = "envoy"
+    gateway_figures: Annotated[str, Field(pattern="^(envoy|envoy-gateway|istio|nginx)$")] = "envoy"
     """How the gateway names its figures per revision: envoy is the local home's, envoy-gateway Envoy Gateway with
-    mergeBackends."""
+    mergeBackends, istio Istio's gateway, nginx NGINX Gateway Fabric with NGINX Plus."""
     gateway_name: str = "modelops"
     """Gateway of releases that name none."""
     gateway_namespace: str = "modelops-system"

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import urllib3
 
 from modelops.adapters.prometheus import Prometheus
 from modelops.api.v1alpha1.analysis import Metric
-from modelops.domain.analysis.queries import Subject
+from modelops.domain.analysis.queries import EnvoyFigures, Subject
 from modelops.domain.analysis.verdicts import Judgement, judge_of
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.readings import read_metric
-from tests.support import gateway
+from tests.support import gateway, prometheus
 from tests.support.fakes import FakeClock, FakeCluster, FakeRegistry, FakeServers
 from tests.support.gateway import RealGateway, running_gateway
 
@@ -70,16 +71,20 @@ def backend(real: RealGateway, revision: str, *script: tuple[int, float], timeou
 def judged(
     real: RealGateway, revision: str, builtin: str, *, window: float = 30, samples: int = 1, slo: float = 0.25
 ) -> Judgement:
-    """Ask Prometheus as the reconciler does, and judge."""
+    """Ask each Prometheus as the reconciler does, and judge; they must not differ."""
     bound = {"thresholdRange": {"min": 0.99}} if builtin == "success-rate" else {"thresholdRange": {"max": 0.01}}
     more = {"slo": slo} if builtin == "slow-share" else {}
     metric = Metric.model_validate({"name": builtin, "builtin": builtin, "minSamples": samples, **bound, **more})
-    outside = (FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), FakeServers())
-    ports = Ports(FakeCluster(), None, *outside, Settings())  # type: ignore[arg-type]
-    span = timedelta(seconds=window)
+    span, now = timedelta(seconds=window), datetime.now(UTC)
     subject = Subject("test", RELEASE, revision)
-    reading = read_metric(metric, subject, ports, interval=span, step=span, now=datetime.now(UTC))
-    return judge_of(metric).judge(reading)
+    found = []
+    for url in real.prometheus_urls:
+        outside = (FakeRegistry(), Prometheus(url), FakeClock(), FakeServers())
+        ports = Ports(FakeCluster(), None, *outside, Settings())  # type: ignore[arg-type]
+        found.append(judge_of(metric).judge(read_metric(metric, subject, ports, interval=span, step=span, now=now)))
+    # Another may have seen more of what is still going on.
+    assert len({(one.verdict, one.value) for one in found}) == 1, found
+    return found[0]
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
@@ -88,6 +93,23 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
+
+
+def test_prometheus_3_is_asked_beside_this_machines(real: RealGateway) -> None:
+    """Every verdict here is of both; bounds of whole numbers and the beginning of a range are what they differ in."""
+    if (why := prometheus.missing()) is not None:
+        pytest.skip(why)
+    told = [urllib3.request("GET", f"{url}/api/v1/status/buildinfo").json() for url in real.prometheus_urls]
+    assert told[-1]["data"]["version"] == prometheus.VERSION
+    backend(real, "spelt")
+    real.ask(f"{RELEASE}-spelt", 1)
+    real.scraped()
+    query = EnvoyFigures(Subject("test", RELEASE, "spelt")).buckets(timedelta(seconds=5))
+    spelt = [
+        {one.labels["le"] for one in Prometheus(url).query(query, datetime.now(UTC))} for url in real.prometheus_urls
+    ]
+    assert "50.0" in spelt[-1]
+    assert {float(one) for one in spelt[0]} == {float(one) for one in spelt[-1]}
 
 
 def test_fresh_cluster_has_no_data_and_then_counts_from_the_first_request(real: RealGateway) -> None:

@@ -25,9 +25,9 @@ INTERVAL: Final = timedelta(seconds=5)
 
 
 class Looks:
-    """Looks at one metric, each from where the last one ended."""
+    """Looks at one metric by one Prometheus, each from where the last one ended."""
 
-    def __init__(self, real: RealGateway, canary: str, stable: str, builtin: str, **more: float) -> None:
+    def __init__(self, url: str, canary: str, stable: str, builtin: str, **more: float) -> None:
         self.metric = Metric.model_validate(
             {
                 "name": builtin,
@@ -40,7 +40,7 @@ class Looks:
             FakeCluster(),
             None,  # type: ignore[arg-type]
             FakeRegistry(),
-            Prometheus(real.prometheus_url),
+            Prometheus(url),
             FakeClock(),
             FakeServers(),
             Settings(),
@@ -82,9 +82,9 @@ def test_looks_add_up_to_what_was_sent(real: RealGateway) -> None:
     stable = backend(real, "adds-stable", *[(200, 0.0)] * 100, (500, 0.0), (200, 0))
     real.scraped()
     found = [
-        Looks(real, "adds", "adds-stable", "success-rate"),
-        Looks(real, "adds", "adds-stable", "client-error-share"),
-        Looks(real, "adds", "adds-stable", "slow-share", slo=1),
+        Looks(url, "adds", "adds-stable", builtin, **more)
+        for url in real.prometheus_urls
+        for builtin, more in (("success-rate", {}), ("client-error-share", {}), ("slow-share", {"slo": 1.0}))
     ]
     asking = [threading.Thread(target=real.ask, args=(to, count)) for to, count in ((canary, 90), (stable, 150))]
     for thread in asking:
@@ -97,42 +97,45 @@ def test_looks_add_up_to_what_was_sent(real: RealGateway) -> None:
         real.scraped()
     for one in found:
         one.look()
-    assert [one.total for one in found] == [[7, 90, 1, 150], [5, 90, 0, 150], [3, 90, 0, 150]]
+    each = [[7, 90, 1, 150], [5, 90, 0, 150], [3, 90, 0, 150]]
+    assert [one.total for one in found] == each * len(real.prometheus_urls)
     time.sleep(1)
-    assert [one.look().samples for one in found] == [0, 0, 0]
+    assert {one.look().samples for one in found} == {0}
 
 
 def test_counter_reset_counts_what_came_after_it(real: RealGateway) -> None:
     """Envoy starts anew between two looks: no negative number, and its new requests once."""
     canary, stable = backend(real, "again", (500, 0.0)), backend(real, "again-stable")
     real.scraped()
-    looks = Looks(real, "again", "again-stable", "success-rate")
+    looks = [Looks(url, "again", "again-stable", "success-rate") for url in real.prometheus_urls]
     real.ask(canary, 30)
     real.ask(stable, 60)
     real.scraped()
-    looks.look()
+    for one in looks:
+        one.look()
     real.kill_envoy()
     real.start_envoy()
     real.ask(canary, 4)
     real.ask(stable, 8)
     real.scraped()
-    looks.look()
-    assert looks.total == [34, 34, 0, 68]
+    for one in looks:
+        one.look()
+        assert one.total == [34, 34, 0, 68]
 
 
 def test_evidence_of_real_requests(real: RealGateway) -> None:
     """Each third request of the canary fails, none of stable's: a few looks are an alarm."""
     canary, stable = backend(real, "third", *[(200, 0.0), (200, 0.0), (500, 0.0)] * 200), backend(real, "third-stable")
     real.scraped()
-    looks = Looks(real, "third", "third-stable", "success-rate")
-    comparison: ComparisonStatus | None = None
-    verdicts: list[str] = []
-    while not verdicts or (verdicts[-1] != "Fail" and len(verdicts) < 8):
+    looks = [Looks(url, "third", "third-stable", "success-rate") for url in real.prometheus_urls]
+    evidence: list[ComparisonStatus | None] = [None for _ in looks]
+    verdicts: list[set[str]] = []
+    while not verdicts or (verdicts[-1] != {"Fail"} and len(verdicts) < 8):
         real.ask(canary, 30)
         real.ask(stable, 120)
         real.scraped()
-        comparison = counted(comparison, looks.metric, looks.look(), 20)
-        verdicts.append(compared(looks.metric, comparison, 0.005).verdict)
-    assert verdicts[-1] == "Fail", verdicts
+        evidence = [counted(old, one.metric, one.look(), 20) for old, one in zip(evidence, looks, strict=True)]
+        verdicts.append({compared(one.metric, new, 0.005).verdict for new, one in zip(evidence, looks, strict=True)})
+    assert verdicts[-1] == {"Fail"}, verdicts
     assert len(verdicts) >= 3
-    assert mismatch(comparison, 0.005) == ""
+    assert {mismatch(one, 0.005) for one in evidence} == {""}

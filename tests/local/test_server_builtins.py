@@ -76,7 +76,7 @@ def serving(real: RealGateway, revision: str) -> Iterator[str]:
     assert started.wait(20)
     address = f"127.0.0.1:{port}"
     real.scripted.write_text(json.dumps([{"targets": [address], "labels": {"namespace": "test"}}]))
-    wait_until(lambda: series(real, f'modelops_server_ready{{revision="{revision}"}}') == 1)
+    wait_until(lambda: series(real, f'modelops_server_ready{{revision="{revision}"}}') == {1})
     try:
         yield address
     finally:
@@ -86,7 +86,7 @@ def serving(real: RealGateway, revision: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealGateway]:
-    """A Prometheus that scrapes what it is told to."""
+    """Each Prometheus scrapes what it is told to."""
     with running_gateway(tmp_path_factory.mktemp("gateway")) as found:
         yield found
 
@@ -99,10 +99,10 @@ def wait_until(true: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def series(real: RealGateway, query: str) -> float:
-    """Return what a query answers; 0 for nothing."""
-    found = Prometheus(real.prometheus_url).query(query, datetime.now(UTC))
-    return found[0].value if found else 0.0
+def series(real: RealGateway, query: str) -> set[float]:
+    """Return what each Prometheus answers; 0 for nothing."""
+    found = [Prometheus(url).query(query, datetime.now(UTC)) for url in real.prometheus_urls]
+    return {one[0].value if one else 0.0 for one in found}
 
 
 def ask(address: str, times: int, *, x: float = 1, size: float | None = 1, kind: str = "a") -> None:
@@ -113,21 +113,24 @@ def ask(address: str, times: int, *, x: float = 1, size: float | None = 1, kind:
 
 
 def scraped(real: RealGateway, address: str, revision: str) -> None:
-    """Wait until Prometheus has what the server says now."""
+    """Wait until each Prometheus has what the server says now."""
     name = "modelops_server_request_duration_seconds_count"
     text = urllib3.request("GET", f"http://{address}/metrics").data.decode()
     line = next(one for one in text.splitlines() if one.startswith(name))
-    wait_until(lambda: series(real, f'{name}{{revision="{revision}"}}') == float(line.rpartition(" ")[2]))
+    wait_until(lambda: series(real, f'{name}{{revision="{revision}"}}') == {float(line.rpartition(" ")[2])})
 
 
 def judged(real: RealGateway, builtin: str, revision: str, *, window: float = 60) -> Judgement:
-    """Ask Prometheus as the reconciler does, and judge."""
+    """Ask each Prometheus as the reconciler does, and judge; they must not differ."""
     metric = Metric.model_validate({"name": "m", "builtin": builtin, "thresholdRange": {"max": 0.05}})
-    ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(real.prometheus_url), FakeClock(), FakeServers())  # type: ignore[arg-type]
-    span = timedelta(seconds=window)
+    span, now = timedelta(seconds=window), datetime.now(UTC)
     subject = Subject("test", RELEASE, revision)
-    reading = read_metric(metric, subject, ports, interval=span, step=span, now=datetime.now(UTC))
-    return judge_of(metric).judge(reading)
+    found = []
+    for url in real.prometheus_urls:
+        ports = Ports(FakeCluster(), None, FakeRegistry(), Prometheus(url), FakeClock(), FakeServers())  # type: ignore[arg-type]
+        found.append(judge_of(metric).judge(read_metric(metric, subject, ports, interval=span, step=span, now=now)))
+    assert len(set(found)) == 1, found
+    return found[0]
 
 
 def test_shares_are_those_that_were_sent(real: RealGateway) -> None:

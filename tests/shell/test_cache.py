@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelops.adapters.cached_cluster import CachedCluster
-from modelops.api.kinds import COMPUTEPOOL, WORKFLOW
+from modelops.api.kinds import COMPUTEPOOL, HTTPROUTE, WORKFLOW
 from modelops.api.labels import OWNER_KIND, OWNER_NAME
 
 POOL = COMPUTEPOOL.resource
@@ -169,3 +169,16 @@ def test_who_manages_which_field_is_not_kept() -> None:
 
     assert cluster.cached(POOL) == [pool("managed", 6)]
     assert "managedFields" in told["metadata"]
+
+
+def test_what_somebody_else_made_is_read_live_every_time() -> None:
+    """The watch of children tells of ours only: kept, it would stand there for ever, also when it is long gone."""
+    theirs: list[dict[str, Any]] = [{"metadata": {"name": "price", "namespace": "a", "resourceVersion": "3"}}]
+    lister = Lister(1)
+    lister.get = lambda *_: theirs[0] if theirs else None  # type: ignore[attr-defined]
+    cluster = CachedCluster(lister, [HTTPROUTE])  # type: ignore[arg-type]
+    assert cluster.get(HTTPROUTE, "a", "price") == theirs[0]
+
+    theirs.clear()
+
+    assert cluster.get(HTTPROUTE, "a", "price") is None

@@ -1,4 +1,4 @@
-"""One real Envoy and one real Prometheus that scrapes it, as the local home starts them, for tests of figures."""
+"""One real Envoy, scraped by each real Prometheus there is, as the local home starts them, for tests of figures."""
 
 import contextlib
 import http.client
@@ -19,25 +19,26 @@ from modelops.localhome import parts
 from modelops.localhome.children import free_port
 from modelops.localhome.gateway import bootstrap
 from modelops.localhome.gateway.translate import World, cluster_name, translate
+from tests.support import prometheus
 
 HOST = "test.example.com"
 
 
 def missing() -> str | None:
     """Return what is not installed, or None."""
-    if parts.prometheus_program() is None:
+    if not prometheus.programs():
         return "prometheus is not installed; `make setup` brings it"
     return None
 
 
 @dataclass
 class RealGateway:
-    """Envoy on a port, Prometheus on another; backends come and go."""
+    """Envoy on a port, each Prometheus on another; backends come and go."""
 
     directory: Path
     gateway: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
-    prometheus: int = field(default_factory=free_port)
+    prometheus: list[int] = field(default_factory=lambda: [free_port() for _ in prometheus.programs()])
     backends: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Service name → (port of its server, timeout of its route)."""
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -47,7 +48,7 @@ class RealGateway:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Start both and wait until they answer."""
+        """Start them all and wait until they answer."""
         envoy = self.directory / "envoy"
         envoy.mkdir(parents=True, exist_ok=True)
         bootstrap.write(envoy, gateway_port=self.gateway, admin_port=self.admin)
@@ -67,21 +68,15 @@ class RealGateway:
         }
         (self.directory / "prometheus.yml").write_text(json.dumps(config))
         self.start_envoy()
-        program = parts.prometheus_program()
-        assert program is not None
-        self._run(
-            "prometheus",
-            program,
-            f"--config.file={self.directory / 'prometheus.yml'}",
-            f"--storage.tsdb.path={self.directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{self.prometheus}",
-        )
-        self._await(f"{self.prometheus_url}/-/ready")
+        for program, port in zip(prometheus.programs(), self.prometheus, strict=True):
+            self._start_prometheus(program, port)
         # Prometheus takes up to 5 s to look at its targets for the first time.
         deadline = time.monotonic() + 20
-        while b'"1"' not in urllib3.request("GET", f"{self.prometheus_url}/api/v1/query?query=up").data:
-            assert time.monotonic() < deadline, "Prometheus does not scrape Envoy"
-            time.sleep(0.1)
+        for url in self.prometheus_urls:
+            self._await(f"{url}/-/ready")
+            while b'"1"' not in urllib3.request("GET", f"{url}/api/v1/query?query=up").data:
+                assert time.monotonic() < deadline, "Prometheus does not scrape Envoy"
+                time.sleep(0.1)
 
     @property
     def scripted(self) -> Path:
@@ -89,9 +84,9 @@ class RealGateway:
         return self.directory / "scripted.json"
 
     @property
-    def prometheus_url(self) -> str:
-        """Base address of Prometheus."""
-        return f"http://127.0.0.1:{self.prometheus}"
+    def prometheus_urls(self) -> list[str]:
+        """Base address of each Prometheus."""
+        return [f"http://127.0.0.1:{port}" for port in self.prometheus]
 
     def start_envoy(self) -> None:
         """Start Envoy over the files as they are."""
@@ -104,6 +99,24 @@ class RealGateway:
         process = self.processes.pop("envoy")
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+    def upgrade_prometheus(self) -> None:
+        """Go on with the last Prometheus over what the first one has; nothing else is asked from now on."""
+        self.prometheus = [port := self.prometheus[0]]
+        first = self.processes.pop(f"prometheus-{port}")
+        first.terminate()
+        first.wait(10)
+        self._start_prometheus(prometheus.programs()[-1], port)
+        self._await(f"{self.prometheus_urls[0]}/-/ready")
+
+    def _start_prometheus(self, program: str, port: int) -> None:
+        self._run(
+            f"prometheus-{port}",
+            program,
+            f"--config.file={self.directory / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.directory / f'data-{port}'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+        )
 
     def add(self, service: str, port: int, timeout: str = "2s") -> None:
         """Give a Service a server and a route of its own; wait until Envoy has both."""
@@ -166,11 +179,11 @@ class RealGateway:
         return answers
 
     def scraped(self) -> None:
-        """Wait until Prometheus has everything that has happened by now: flush, scrape, and a margin."""
+        """Wait until each Prometheus has everything that has happened by now: flush, scrape, and a margin."""
         time.sleep(2.2)
 
     def stop(self) -> None:
-        """End both."""
+        """End them all."""
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
@@ -192,11 +205,12 @@ class RealGateway:
 
 @contextlib.contextmanager
 def running_gateway(directory: Path) -> Iterator[RealGateway]:
-    """Run both until the block ends."""
+    """Run them all until the block ends."""
     found = RealGateway(directory)
     try:
         found.start()
         yield found
     finally:
         found.stop()
-        shutil.rmtree(directory / "data", ignore_errors=True)
+        for data in directory.glob("data-*"):
+            shutil.rmtree(data, ignore_errors=True)

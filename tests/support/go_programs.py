@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,8 @@ class Recipe:
     """Module → version that stands in for any other one."""
     stamps: Mapping[str, str] = field(default_factory=dict)
     """Go variable → its value, set by the linker: how a program learns its own version."""
+    tags: Sequence[str] = ()
+    """Of the build: what a program leaves out."""
 
     def module(self) -> str:
         """Return the text of a go.mod."""
@@ -66,6 +68,6 @@ def build(recipe: Recipe, destination: Path) -> None:
         for name, package in wanted.items():
             # Renamed into place when it is whole, so that a build that was killed leaves no half program.
             made = destination / f".{name}.{os.getpid()}"
-            flags = ["-trimpath", "-ldflags", f"-s -w {stamps}", "-o", str(made)]
+            flags = ["-trimpath", "-ldflags", f"-s -w {stamps}", "-tags", ",".join(recipe.tags), "-o", str(made)]
             subprocess.run(["go", "build", *flags, package], cwd=directory, env=environment, check=True)
             made.rename(destination / name)

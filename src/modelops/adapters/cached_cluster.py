@@ -15,7 +15,7 @@ from modelops.adapters.finalizers import take_off
 from modelops.adapters.write_through import WriteThrough
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
-from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.api.labels import GROUP, MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME
 from modelops.errors import Conflict
 
 _Key = tuple[str, str, str]
@@ -177,7 +177,9 @@ class CachedCluster(WriteThrough):
 
     def remember(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
         """Take what the API server answered to a write or a live read; return it."""
-        if resource.plural in self._watched:
+        # Of what others made no watch tells (of routes one does), so that it would stay here as it is now.
+        ours = resource.group == GROUP or (obj["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER
+        if resource.plural in self._watched and ours:
             with self._lock:
                 self._put(_key(resource, obj), obj, _version(obj))
         return obj

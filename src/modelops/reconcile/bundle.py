@@ -21,7 +21,7 @@ class Settings(Model):
     gateway_name: str = "modelops"
     gateway_namespace: str = "modelops-system"
     gateway_figures: str = "envoy"
-    """How the gateway's figures are named: envoy or envoy-gateway."""
+    """How the gateway's figures are named: envoy, envoy-gateway, istio or nginx."""
     server_addresses: Literal["service", "annotation"] = "service"
     """Where a revision's servers are reached: at its Service, or where the local home notes it at its Deployment."""
     pool_fallback: str | None = None

@@ -30,7 +30,7 @@ from modelops.domain.analysis.flavours import SERVER
 from modelops.domain.analysis.queries import Subject
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
-from modelops.domain.release.address import Address, taken, wanted
+from modelops.domain.release.address import Address, older_route, wanted
 from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import counts_from, due, interval_of, window_start
 from modelops.domain.release.objects import Gateway, is_ready
@@ -116,7 +116,7 @@ class ModelReleaseReconciler:
             problems=problems,
             freeze=settings.freeze,
             unfit=unfit,
-            taken=_taken(wanted(owner.name, spec, gateway), owner, route, ports),
+            ahead=_ahead(wanted(owner.name, spec, gateway), owner, route, ports),
             golden=self._smoke_tests.answers(spec, status, owner, services, deployments, ports, now),
         )
 
@@ -239,9 +239,9 @@ def _rival(obj: Mapping[str, Any], spec: ModelReleaseSpec, ports: Ports) -> str:
     return ""
 
 
-def _taken(mine: frozenset[Address], owner: Owner, route: Mapping[str, Any] | None, ports: Ports) -> str:
+def _ahead(mine: frozenset[Address], owner: Owner, route: Mapping[str, Any] | None, ports: Ports) -> str:
     """Return which older route takes requests to the release's addresses; in mode replicas there are none."""
-    return taken(mine, route, (owner.namespace, owner.name), ports.cluster.list(HTTPROUTE, None)) if mine else ""
+    return older_route(mine, route, (owner.namespace, owner.name), ports.cluster.list(HTTPROUTE, None)) if mine else ""
 
 
 def _age(obj: Mapping[str, Any]) -> tuple[str, str, str]:

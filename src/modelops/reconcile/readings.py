@@ -137,18 +137,17 @@ def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _
         case "slow-share":
             figures = figures_of(subject)
             return _Builtin(
-                lambda window: figures.slow_share(window, _bucket(metric, figures, ports, now)),
-                lambda window: figures.slow(window, _bucket(metric, figures, ports, now)),
+                lambda window: figures.slow_share(window, _bucket(metric, figures, ports, window, now)),
+                lambda window: figures.slow(window, _bucket(metric, figures, ports, window, now)),
                 figures.slow_samples,
             )
         case None:
             raise ValueError("the metric asks nothing")
 
 
-def _bucket(metric: Metric, figures: Figures, ports: Ports, now: datetime) -> str | None:
-    bounds = tuple(
-        series.labels["le"] for series in ports.metrics.query(figures.buckets(), now) if series.labels.get("le")
-    )
+def _bucket(metric: Metric, figures: Figures, ports: Ports, window: timedelta, now: datetime) -> str | None:
+    found = ports.metrics.query(figures.buckets(window), now)
+    bounds = tuple(series.labels["le"] for series in found if series.labels.get("le"))
     return bucket_for(metric.slo or 0.0, bounds, figures.second)
 
 

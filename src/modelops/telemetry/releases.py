@@ -12,11 +12,11 @@ from modelops.domain.release.settle import Outcome
 from modelops.domain.release.steps import written_steps
 from modelops.telemetry.analysis import AnalysisSeries
 from modelops.telemetry.family import RELEASE, Family, Owner, fields, one_of, seconds_since_1970
+from modelops.telemetry.smoke_test import SmokeTestSeries
 
 PHASES: Final = (
     "Pending", "Initial", "Progressing", "Analyzing", "Paused", "Promoting", "RollingBack", "Promoted", "Degraded",
 )  # fmt: skip
-_TESTS: Final = ("Running", "Passed", "Failed")
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 _VERSION: Final = ("version", "revision")
 _SIDES: Final = ("stable_version", "stable_revision", "canary_version", "canary_revision")
@@ -58,10 +58,7 @@ class ReleaseSeries:
             [*RELEASE, "outcome"], registry=registry,
         )  # fmt: skip
         self._counted: dict[Owner, float] = {}
-        self._smoke_test = family("smoke_test_outcome", "1 for what the smoke test comes to so far.", "outcome")
-        self._golden = family(
-            "golden_request_seconds", "Slowest answer to a golden request at the last test.", "request"
-        )
+        self._smoke_test = SmokeTestSeries(registry)
         self._analysis = AnalysisSeries(registry)
         self._families = tuple(one for one in vars(self).values() if isinstance(one, Family))
 
@@ -81,19 +78,15 @@ class ReleaseSeries:
         self._paused.say(owner, _paused_since(status))
         self._missing.say(owner, seconds_since_1970(status.get("capacityMissingSince")))
         self._eta.say(owner, seconds_since_1970(status.get("eta")))
-        self._tested(owner, fields(status, "smokeTest"))
+        self._smoke_test.observed(owner, spec, status)
         self._ends(owner, [record for record in status.get("history", ()) if record.get("finishedAt")])
         self._analysis.observed(owner, spec, status)
-
-    def _tested(self, owner: Owner, test: Mapping[str, Any]) -> None:
-        self._smoke_test.choose(owner, test.get("outcome"), _TESTS)
-        took = {one["name"]: one.get("latency") for one in test.get("requests", ())}
-        self._golden.show(owner, {(name,): latency for name, latency in took.items() if latency is not None})
 
     def gone(self, owner: Owner) -> None:
         """Delete a release's series."""
         for family in self._families:
             family.gone(owner)
+        self._smoke_test.gone(owner)
         self._analysis.gone(owner)
         self._outcomes.remove_by_labels(dict(zip(RELEASE, owner, strict=True)))
         self._counted.pop(owner, None)

@@ -277,7 +277,7 @@ def test_changed_template_counts_at_the_next_look() -> None:
 
 
 def test_unknown_template_stalls_the_release_until_it_is_there() -> None:
-    """One line with field and remedy; nothing is asked meanwhile."""
+    """6, flagger#1581: one line with field and remedy; nothing is asked meanwhile."""
     found = World()
     found.release(analysis={"metrics": [{"name": "m", **USED}]})
     found.train("1")

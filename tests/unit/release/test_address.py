@@ -6,7 +6,7 @@ import pytest
 
 from modelops.api.kinds import HTTPROUTE, MODELRELEASE
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
-from modelops.domain.release.address import taken, wanted
+from modelops.domain.release.address import older_route, wanted
 from modelops.domain.release.objects import Gateway
 from modelops.reconcile.dependents import dependents_of
 from tests.unit.release.world import NAME, NAMESPACE, World
@@ -58,7 +58,7 @@ OTHERS: list[tuple[str, tuple[str, ...], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("hosts", "other", "found"), [row[1:] for row in OTHERS], ids=[row[0] for row in OTHERS])
 def test_what_another_route_takes(hosts: tuple[str, ...], other: dict[str, Any], found: str) -> None:
     """Only what it takes whole of the same host and path, at the same gateway."""
-    said = taken(wanted(NAME, spec(*hosts), GATEWAY), None, (NAMESPACE, NAME), [other])
+    said = older_route(wanted(NAME, spec(*hosts), GATEWAY), None, (NAMESPACE, NAME), [other])
     assert said == (f"HTTPRoute shop/other is older and takes {found} at gateway infra/public" if found else "")
 
 
@@ -78,7 +78,7 @@ def test_oldest_route_gets_the_requests(mine: int | None, others: list[dict[str,
     if own is not None:
         own["metadata"]["namespace"] = "tenant"
     routes = [*others, *([own] if own else [])]
-    said = taken(wanted(NAME, spec(HOST), GATEWAY), own, ("tenant", NAME), routes)
+    said = older_route(wanted(NAME, spec(HOST), GATEWAY), own, ("tenant", NAME), routes)
     assert said.partition(" is older")[0] == (f"HTTPRoute {who}" if who else "")
 
 
@@ -86,7 +86,7 @@ def test_route_that_is_being_deleted_takes_nothing_for_long() -> None:
     """It is not waited for by a human."""
     leaving = route(HOST)
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
-    assert taken(wanted(NAME, spec(HOST), GATEWAY), None, (NAMESPACE, NAME), [leaving]) == ""
+    assert older_route(wanted(NAME, spec(HOST), GATEWAY), None, (NAMESPACE, NAME), [leaving]) == ""
 
 
 def test_mode_replicas_has_no_address() -> None:

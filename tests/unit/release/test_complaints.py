@@ -3,11 +3,15 @@
 Those about analysis are in tests/unit/analysis/test_complaints. Each docstring begins with the complaint's number.
 """
 
+from typing import Any
+
 import pytest
+from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
-from modelops.api.kinds import DEPLOYMENT, HTTPROUTE
+from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.telemetry.metrics import OperatorMetrics
 from tests.unit.release.world import NAME, NAMESPACE, World
 
 READY = {"observedGeneration": 1, "readyReplicas": 1}
@@ -16,6 +20,13 @@ READY = {"observedGeneration": 1, "readyReplicas": 1}
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+def obj(world: World) -> dict[str, Any]:
+    """Return the release as the operator's cache has it."""
+    found = world.cluster.get(MODELRELEASE.resource, NAMESPACE, NAME)
+    assert found is not None
+    return found
 
 
 def servers(world: World) -> dict[str, int]:
@@ -111,6 +122,37 @@ def test_it_says_when_it_will_be_done(world: World) -> None:
     assert world.status["eta"] > world.clock.now().isoformat()
 
 
+def test_first_version_is_tried_too(world: World) -> None:
+    """15, flagger#676: golden requests are answered before anybody is sent to it, or it gets no route."""
+    world.release(smokeTest={"requests": [{"name": "flat", "path": "/", "expect": "status == 201"}]})
+    world.train("1")
+    world.settle(seconds=30)
+    assert world.rules() == []
+    assert world.reason("Degraded").startswith("SmokeTestFailed: version 1: SmokeTestFailed: flat")
+
+
+def test_rollbacks_by_analysis_are_counted_apart_from_aborts(world: World) -> None:
+    """16, argo-rollouts#2087: each end of a release is a counter of its own."""
+    metrics = OperatorMetrics(CollectorRegistry())
+    world.first()
+    metrics.observed(MODELRELEASE, obj(world))
+    world.canary("2")
+    world.answer(value=0.2)
+    world.settle(seconds=20)
+    metrics.observed(MODELRELEASE, obj(world))
+    world.canary("3")
+    world.command("abort")
+    world.settle()
+    metrics.observed(MODELRELEASE, obj(world))
+
+    labels = {"namespace": NAMESPACE, "name": NAME}
+    counts = {
+        outcome: metrics.registry.get_sample_value("modelops_release_outcomes_total", {**labels, "outcome": outcome})
+        for outcome in ("RolledBack", "Aborted")
+    }
+    assert counts == {"RolledBack": 1, "Aborted": 1}
+
+
 def test_promotion_is_watched_on(world: World) -> None:
     """16, argo-rollouts#1978: what turns bad after the canary is taken back too."""
     world.release(rollbackWindow={"duration": "10m"})
@@ -136,6 +178,42 @@ def test_route_is_written_only_when_it_changes(world: World) -> None:
     route = world.cluster.get(HTTPROUTE, NAMESPACE, NAME)
     assert route is not None
     assert route["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"] == "x"
+
+
+def test_route_of_somebody_else_keeps_its_backends(world: World) -> None:
+    """17, rollouts-plugin-trafficrouter-gatewayapi#203: what it did not make it leaves alone, and says so."""
+    match = {"path": {"type": "PathPrefix", "value": "/"}}
+    rules = [{"matches": [match], "backendRefs": [{"name": "theirs", "port": 80, "weight": 1}]}]
+    theirs = {"metadata": {"name": NAME, "namespace": NAMESPACE}, "spec": {"rules": rules}}
+    world.cluster.put(HTTPROUTE, theirs)
+    world.train("1")
+    world.settle()
+    words = f"RouteTaken: there is an HTTPRoute {NAME} that this release did not make; delete it, or give the release"
+    assert world.reason("Stalled").startswith(words)
+    route = world.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+    assert route is not None
+    assert route["spec"]["rules"] == rules
+    assert servers(world) == {}
+
+    world.cluster.delete(HTTPROUTE, NAMESPACE, NAME)
+    world.settle(seconds=90)
+    assert world.status["phase"] == "Promoted"
+
+
+def test_rules_that_an_applier_took_away_come_back(world: World) -> None:
+    """17, rollouts-plugin-trafficrouter-gatewayapi#95: a route that was put as somebody had it in git is set right."""
+    world.first()
+    world.canary()
+    weights, route = world.route(), world.cluster.get(HTTPROUTE, NAMESPACE, NAME)
+    assert route is not None
+    match = {"path": {"type": "PathPrefix", "value": "/"}}
+    old = [{"matches": [match], "backendRefs": [{"name": "old", "port": 80, "weight": 1}]}]
+    metadata = {name: value for name, value in route["metadata"].items() if name != "labels"}
+    world.cluster.put(HTTPROUTE, {**route, "metadata": metadata, "spec": {**route["spec"], "rules": old}})
+    world.settle()
+
+    assert world.route() == weights
+    assert "Stalled" not in world.conditions
 
 
 def test_cookie_brings_nobody_who_does_not_have_it(world: World) -> None:

@@ -225,6 +225,10 @@ def test_somebody_elses_service_is_left_alone() -> None:
     assert service["spec"]["selector"] == {"app": "price"}
     assert not world.cluster.list(DEPLOYMENT, NAMESPACE)
 
+    world.cluster.delete(SERVICE, NAMESPACE, NAME)
+    world.settle(seconds=90)
+    assert world.status["phase"] == "Promoted"
+
 
 def test_rollback_window_gives_back_whole_servers() -> None:
     """The version before stays, whole, outside of the Service."""

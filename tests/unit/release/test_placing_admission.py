@@ -59,7 +59,7 @@ def said(tmp_path: Path, metric: dict[str, Any] = METRIC, **spec: Any) -> str:
     ],
 )
 def test_what_needs_a_gateway_is_refused(tmp_path: Path, spec: dict[str, Any], words: str) -> None:
-    """The reason, and what to do."""
+    """19, kserve#4074: what would have no effect in this mode is not ignored; the reason, and what to do."""
     assert words in said(tmp_path, **spec)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from modelops.api.kinds import DATASET, GITSOURCE, KINDS, MODELRELEASE, TRAININGRUN, Kind
+from modelops.ports import Answer
 from modelops.reconcile.loop import Outcome
 from modelops.telemetry.metrics import OperatorMetrics
 from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
@@ -55,7 +56,9 @@ def walked() -> dict[str, dict[str, Any]]:
     """Return a release in every state that a panel or an alert looks for, by name."""
     found = {}
     world = World()
-    world.release(smokeTest={"requests": [{"name": "any", "path": "/"}]})
+    limits = {"maxLatency": "1s", "maxMemory": "1Gi"}
+    world.servers.answer = Answer(200, b"process_resident_memory_bytes 1e+08\n", 0.01)
+    world.release(smokeTest={"requests": [{"name": "any", "path": "/"}], **limits})
     world.first()
     world.canary()
     world.settle(seconds=80)
@@ -63,7 +66,12 @@ def walked() -> dict[str, dict[str, Any]]:
     world.answer(value=0.9)
     world.settle(seconds=20)
     found["degraded"] = held(world, "degraded")
-    world.canary("4")
+    good, world.servers.answer = world.servers.answer, Answer(404, b"", 0.01)
+    world.train("4")
+    world.settle(seconds=20)
+    found["untested"] = held(world, "untested")
+    world.servers.answer = good
+    world.canary("5")
     world.settle(seconds=16)
     found["analyzing"] = held(world, "analyzing")
     world.answer(samples=0)

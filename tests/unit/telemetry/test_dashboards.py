@@ -18,12 +18,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from modelops.api.kinds import MODELRELEASE
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
-from modelops.localhome.parts import prometheus_program
 from modelops.reconcile.loop import Outcome
 from modelops.server.metrics import ServerMetrics
 from modelops.telemetry.dashboards.__main__ import rendered
 from modelops.telemetry.dashboards.panels import SCHEMA_VERSION
 from tests.support.gateway import free_port
+from tests.support.prometheus import programs
 from tests.unit.release.world import NAMESPACE
 from tests.unit.telemetry.estate import estate, walked
 
@@ -71,10 +71,10 @@ class Envoy:
 
 
 @pytest.fixture(scope="module")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the address of a Prometheus that has scraped an operator, servers and a gateway a few times."""
-    program = prometheus_program()
-    if program is None:
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Return where each Prometheus is that has scraped an operator, servers and a gateway a few times."""
+    installed = programs()
+    if not installed:
         pytest.skip("prometheus is not installed; `make setup` brings it")
     operator, envoy = estate(), Envoy()
     releases = walked()
@@ -118,18 +118,21 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("prometheus")
     config = {"global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"}, "scrape_configs": scraping}
     (directory / "prometheus.yml").write_text(json.dumps(config))
-    url = f"http://127.0.0.1:{(port := free_port())}"
-    options = [f"--storage.tsdb.path={directory / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
-    with (directory / "log").open("w") as log:
-        process = subprocess.Popen(
-            [program, f"--config.file={directory / 'prometheus.yml'}", *options], stdout=log, stderr=log
-        )
+    urls, running = [], []
     try:
-        _scraped(url, len(jobs), process)
-        yield url
+        for program in installed:
+            urls.append(f"http://127.0.0.1:{(port := free_port())}")
+            options = [f"--storage.tsdb.path={directory / f'data-{port}'}", f"--web.listen-address=127.0.0.1:{port}"]
+            words = [program, f"--config.file={directory / 'prometheus.yml'}", *options]
+            with (directory / f"log-{port}").open("w") as log:
+                running.append(subprocess.Popen(words, stdout=log, stderr=log))
+        for url, process in zip(urls, running, strict=True):
+            _scraped(url, len(jobs), process)
+        yield urls
     finally:
-        process.terminate()
-        process.wait()
+        for process in running:
+            process.terminate()
+            process.wait()
         exporter.shutdown()
         exporter.server_close()
 
@@ -139,7 +142,7 @@ def _scraped(url: str, jobs: int, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None
         try:
-            found = ask(url, "count_over_time(up[1m]) >= 4")
+            found = ask([url], "count_over_time(up[1m]) >= 4")
         except urllib3.exceptions.HTTPError:
             found = []
         if len(found) == jobs:
@@ -148,10 +151,16 @@ def _scraped(url: str, jobs: int, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError("Prometheus does not scrape")
 
 
-def ask(url: str, promql: str) -> list[Any]:
-    answer = urllib3.request("GET", f"{url}/api/v1/query", fields={"query": promql}, retries=False).json()
-    assert answer["status"] == "success", f"{answer.get('error')}: {promql}"
-    return list(answer["data"]["result"])
+def ask(urls: list[str], promql: str) -> list[Any]:
+    """Return what a query finds; each Prometheus finds the same series."""
+    found = []
+    for url in urls:
+        answer = urllib3.request("GET", f"{url}/api/v1/query", fields={"query": promql}, retries=False).json()
+        assert answer["status"] == "success", f"{answer.get('error')}: {promql}"
+        found.append(list(answer["data"]["result"]))
+    named = [sorted(sorted(series["metric"].items()) for series in one) for one in found]
+    assert all(one == named[0] for one in named), promql
+    return found[0]
 
 
 def substituted(expr: str, release: str) -> str:
@@ -166,7 +175,7 @@ def substituted(expr: str, release: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "title", "expr"), PANELS, ids=[f"{i}-{p[1]}" for i, p in enumerate(PANELS)])
-def test_query_of_a_panel_finds_series(prometheus: str, name: str, title: str, expr: str) -> None:
+def test_query_of_a_panel_finds_series(prometheus: list[str], name: str, title: str, expr: str) -> None:
     """For one of the releases at least: none is paused, without room and in analysis at once."""
     tried = [substituted(expr, release) for release in walked_names()]
     found = [series for promql in dict.fromkeys(tried) for series in ask(prometheus, promql)]
@@ -180,7 +189,7 @@ def walked_names() -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(("name", "query"), VARIABLES)
-def test_variable_has_values(prometheus: str, name: str, query: str) -> None:
+def test_variable_has_values(prometheus: list[str], name: str, query: str) -> None:
     match = re.fullmatch(r"label_values\((.*), (\w+)\)", query)
     assert match is not None
     found = ask(prometheus, f"count by ({match[2]}) ({substituted(match[1], 'analyzing')})")
@@ -189,18 +198,19 @@ def test_variable_has_values(prometheus: str, name: str, query: str) -> None:
 
 
 @pytest.mark.parametrize(("alert", "selector"), SELECTORS)
-def test_series_of_an_alert_are_there(prometheus: str, alert: str, selector: str) -> None:
+def test_series_of_an_alert_are_there(prometheus: list[str], alert: str, selector: str) -> None:
     """An alert on a name that nobody exports never fires; whether it fires in time is promtool's to say."""
     assert ask(prometheus, selector), f"{alert}: {selector}"
 
 
-def test_alerts_of_a_bad_day_fire(prometheus: str) -> None:
+def test_alerts_of_a_bad_day_fire(prometheus: list[str]) -> None:
     """Their whole expressions, over the operator's own series."""
     firing = {rule["alert"] for rule in RULES if ask(prometheus, rule["expr"])}
     assert firing >= {
         f"Modelops{name}"
         for name in (
             "WatchDead", "ObjectStalled", "SourceNotSynced", "TrainingFailed", "ReleaseDegraded", "ReleaseStuck",
+            "SmokeTestFailed",
             "ReleaseUnjudged", "ReleaseAwaitsApproval", "ReleaseWithoutRoom", "ReconcilesFail",
         )
     }  # fmt: skip

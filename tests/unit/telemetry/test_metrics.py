@@ -9,6 +9,7 @@ from modelops.api.kinds import DATASET, GITSOURCE, METRICTEMPLATE, MODELRELEASE,
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.verdicts import Reading, judge_of
 from modelops.errors import Transient
+from modelops.ports import Answer
 from modelops.telemetry.analysis import bounds_of
 from modelops.telemetry.metrics import OperatorMetrics
 from tests.unit.release.world import NAME, NAMESPACE, World
@@ -48,6 +49,7 @@ def metrics(world: World) -> OperatorMetrics:
 
 
 def test_canary_in_analysis_is_told_whole(world: World, metrics: OperatorMetrics) -> None:
+    """9, argo-rollouts#2276, flagger#1147, #1304: values, bounds and verdicts can be had as series."""
     revision = world.canary()
     world.settle(seconds=16)
     metrics.observed(MODELRELEASE, held(world))
@@ -69,12 +71,19 @@ def test_canary_in_analysis_is_told_whole(world: World, metrics: OperatorMetrics
 
 
 def test_smoke_test_is_told_with_its_answers(world: World, metrics: OperatorMetrics) -> None:
-    """What it comes to, and how long each golden request took; a request that left the spec is deleted."""
-    world.release(smokeTest={"requests": [{"name": name, "path": "/"} for name in ("a", "b")]})
+    """What it comes to, and each golden request's answer beside its limits; a request that left the spec is deleted."""
+    world.servers.answer = Answer(200, b"process_resident_memory_bytes 1e+08\n", 0.01)
+    limits = {"maxLatency": "1s", "maxMemory": "200Mi"}
+    world.release(smokeTest={"requests": [{"name": name, "path": "/"} for name in ("a", "b")], **limits})
     world.canary()
     metrics.observed(MODELRELEASE, held(world))
     assert on(metrics, "release_smoke_test_outcome") == ["Passed"]
+    assert shown(metrics, "release_smoke_test_failures") == {"": 0}
+    assert shown(metrics, "release_golden_request_expected") == {"a": 1, "b": 1}
     assert shown(metrics, "release_golden_request_seconds") == {"a": 0.01, "b": 0.01}
+    assert shown(metrics, "release_golden_request_max_seconds") == {"": 1}
+    assert shown(metrics, "release_smoke_test_memory_bytes") == {"": 1e8}
+    assert shown(metrics, "release_smoke_test_max_memory_bytes") == {"": 200 * 2**20}
 
     world.release(smokeTest={"requests": [{"name": "c", "path": "/"}]})
     world.servers.answer = Transient("NoAnswer", "no answer within 10 s")
@@ -82,7 +91,26 @@ def test_smoke_test_is_told_with_its_answers(world: World, metrics: OperatorMetr
     world.settle()
     metrics.observed(MODELRELEASE, held(world))
     assert on(metrics, "release_smoke_test_outcome") == ["Running"]
+    assert shown(metrics, "release_golden_request_expected") == {"c": 0}
     assert shown(metrics, "release_golden_request_seconds") == {}
+    for limit in ("golden_request_max_seconds", "smoke_test_memory_bytes", "smoke_test_max_memory_bytes"):
+        assert shown(metrics, f"release_{limit}") == {}
+
+
+def test_smoke_test_that_failed_is_told_until_its_release_is_gone(world: World, metrics: OperatorMetrics) -> None:
+    """A wrong answer is told beside the good one; nothing is left of either when the object is deleted."""
+    wrong = {"name": "wrong", "path": "/", "expect": "status == 201"}
+    world.release(smokeTest={"requests": [{"name": "good", "path": "/"}, wrong]})
+    world.train("2")
+    world.settle(seconds=20)
+    metrics.observed(MODELRELEASE, held(world))
+    assert on(metrics, "release_smoke_test_outcome") == ["Failed"]
+    assert shown(metrics, "release_smoke_test_failures") == {"": 1}
+    assert shown(metrics, "release_golden_request_expected") == {"good": 1, "wrong": 0}
+
+    metrics.gone(MODELRELEASE, (NAMESPACE, NAME))
+    assert shown(metrics, "release_smoke_test_outcome") == {}
+    assert shown(metrics, "release_golden_request_expected") == {}
 
 
 def test_value_ends_with_the_answers(world: World, metrics: OperatorMetrics) -> None:

@@ -6,7 +6,17 @@ from typing import Final
 
 from typing_extensions import override
 
-from modelops.domain.analysis.queries import ENVOY_GATEWAY, EnvoyFigures, Figures, Subject, grown, quotable
+from modelops.domain.analysis.istio_figures import IstioFigures
+from modelops.domain.analysis.nginx_figures import NginxFigures
+from modelops.domain.analysis.queries import (
+    ENVOY_GATEWAY,
+    EnvoyFigures,
+    Figures,
+    Subject,
+    bucket_bounds,
+    grown,
+    quotable,
+)
 from modelops.errors import Stalled
 
 SERVER: Final = "server"
@@ -31,8 +41,8 @@ class OwnFigures(Figures):
         self._match = tuple(f'{name}="{quotable(value)}"' for name, value in labels.items())
 
     @override
-    def buckets(self) -> str:
-        return f"group by (le) (modelops_server_request_duration_seconds_bucket{{{','.join(self._match)}}})"
+    def buckets(self, window: timedelta) -> str:
+        return bucket_bounds(f"modelops_server_request_duration_seconds_bucket{{{','.join(self._match)}}}", window)
 
     @override
     def samples(self, window: timedelta) -> str:
@@ -65,6 +75,8 @@ class OwnFigures(Figures):
 _FLAVOURS: Final[Mapping[str, Callable[[Subject], Figures]]] = {
     "envoy": EnvoyFigures,
     ENVOY_GATEWAY: EnvoyFigures,
+    "istio": IstioFigures,
+    "nginx": NginxFigures,
     SERVER: OwnFigures,
 }
 

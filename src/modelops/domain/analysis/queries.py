@@ -34,20 +34,25 @@ class Subject:
     revision: str
     gateway: str = "envoy"
     """Who counts its requests, and by which name: envoy is the local home's, envoy-gateway is Envoy Gateway with
-    mergeBackends, server are the revision's own servers."""
+    mergeBackends, istio is Istio's gateway, nginx is NGINX Gateway Fabric with NGINX Plus, server are the
+    revision's own servers."""
     mirrored: bool = False
     """Whether it gets copies of requests, and nothing else."""
 
     @property
+    def service(self) -> str:
+        """The name of the revision's Service and Deployment."""
+        return f"{self.release[:50].rstrip('-')}-{self.revision}"
+
+    @property
     def cluster(self) -> str:
-        """The gateway's name for the revision's backend."""
-        service = f"{self.release[:50].rstrip('-')}-{self.revision}"
+        """Envoy's name for the revision's backend."""
         if self.gateway != ENVOY_GATEWAY:
-            return f"{self.namespace}_{service}"
+            return f"{self.namespace}_{self.service}"
         if self.mirrored:
             # Never merged: named by the filter, the first of the only rule that a route with copies has.
             return f"httproute/{self.namespace}/{self.release}/rule/0-mirror-0"
-        return f"service/{self.namespace}/{service}/80/http"
+        return f"service/{self.namespace}/{self.service}/80/http"
 
 
 def window_text(window: timedelta) -> str:
@@ -115,6 +120,11 @@ def grown(series: str, window: timedelta) -> str:
     return f"sum(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
+def bucket_bounds(series: str, window: timedelta) -> str:
+    """Return the query for the bounds that buckets have now, or had before the window."""
+    return f"group by (le) ({series} or {series} offset {window_text(window)})"
+
+
 class Figures(ABC):
     """Built-in metrics over the counters of one revision; a source says where they are counted."""
 
@@ -122,8 +132,8 @@ class Figures(ABC):
     """One second in the unit of the latency histogram's bounds."""
 
     @abstractmethod
-    def buckets(self) -> str:
-        """Return the query for the bounds (label `le`) of the latency histogram."""
+    def buckets(self, window: timedelta) -> str:
+        """Return the query for the bounds (label `le`) of the latency histogram, now and before the window."""
 
     @abstractmethod
     def samples(self, window: timedelta) -> str:
@@ -184,8 +194,8 @@ class EnvoyFigures(Figures):
         self._match = f'envoy_cluster_name="{quotable(subject.cluster)}"'
 
     @override
-    def buckets(self) -> str:
-        return f"group by (le) (envoy_cluster_upstream_rq_time_bucket{{{self._match}}})"
+    def buckets(self, window: timedelta) -> str:
+        return bucket_bounds(f"envoy_cluster_upstream_rq_time_bucket{{{self._match}}}", window)
 
     @override
     def samples(self, window: timedelta) -> str:
@@ -260,10 +270,13 @@ def bucket_for(slo: float, bounds: tuple[str, ...], second: float = 1000) -> str
         second: one second in the bounds' unit.
 
     Raises:
-        ValueError: there are bounds, but all are above the SLO.
+        ValueError: there are bounds, but all are above the SLO; or they are spelt in two ways.
     """
     if not bounds:
         return None
+    if len({float(text) for text in bounds}) < len(bounds):
+        # Either spelling would miss what the other one counted, and what is spelt anew counts as if it were all new.
+        raise ValueError("the latency histogram's bounds are spelt in two ways, as after an upgrade to Prometheus 3")
     below = [text for text in bounds if text != "+Inf" and float(text) <= slo * second * (1 + 1e-9)]
     if not below:
         raise ValueError(f"the latency histogram has no bucket at or below {slo:g} s")

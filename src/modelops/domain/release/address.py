@@ -41,7 +41,7 @@ def wanted(name: str, spec: ModelReleaseSpec, default: Gateway) -> frozenset[Add
     return frozenset(Address(gateway, host, path) for host in spec.traffic.hostnames or ("",))
 
 
-def taken(mine: frozenset[Address], own: Obj | None, name: tuple[str, str], routes: Iterable[Obj]) -> str:
+def older_route(mine: frozenset[Address], own: Obj | None, name: tuple[str, str], routes: Iterable[Obj]) -> str:
     """Return which older route takes the requests of a release, and which ones; or nothing.
 
     Args:

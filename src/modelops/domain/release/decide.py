@@ -35,6 +35,7 @@ from modelops.domain.release.steps import Path, is_past_all
 from modelops.domain.release.strategies import resolved
 from modelops.domain.release.strays import taken_up
 from modelops.domain.release.summary import pause_reason, summarise
+from modelops.domain.release.taken import taken
 from modelops.domain.release.turn import Turn
 from modelops.domain.release.watching import by_bounds, next_watch, opened, watch
 
@@ -50,11 +51,9 @@ def decide_release(seen: Observed) -> Plan:
             "give this one another spec.model.promotedAlias"
         )
         return Plan(seen.status, statuses.stalled("AliasConflict", message))
-    if placing.is_used(seen.spec) and (message := placing.rival(seen)):
-        return Plan(seen.status, statuses.stalled("ServiceTaken", message))
-    if seen.taken:
-        remedy = "set spec.traffic.hostnames to what is this release's alone, or take the other route away"
-        return Plan(seen.status, statuses.stalled("RouteTaken", f"{seen.taken}; {remedy}"))
+    if (found := taken(seen)) is not None:
+        # No watch tells when a Service that is not ours is gone.
+        return Plan(seen.status, statuses.stalled(*found), requeue_after=_IDLE)
     for path, problem in unsound(seen.spec):
         return Plan(seen.status, statuses.stalled("InvalidSpec", f"{dotted(path)}: {problem}"))
     seen = replace(seen, spec=by_bounds(resolved(seen.spec), seen.status))

@@ -56,7 +56,7 @@ class Observed:
     """The operator's, for all releases."""
     unfit: tuple[tuple[Path, str], ...] = ()
     """Why metrics cannot use the MetricTemplates that they name, as (field, what is wrong and what to do)."""
-    taken: str = ""
+    ahead: str = ""
     """Which older HTTPRoute takes the requests of this release, or nothing."""
     golden: Answers | None = None
     """Of the canary to the golden requests; None when it is not time to send them, or not all of them have come."""

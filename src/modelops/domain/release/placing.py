@@ -183,14 +183,6 @@ def scaled(seen: Observed, chosen: str | None = None) -> tuple[str, int]:
     return selector_text(seen.owner.name, chosen), sum(map(objects.servers, found))
 
 
-def rival(seen: Observed) -> str:
-    """Return what stands where the release's Service belongs; nothing if it is its own, or not there yet."""
-    if seen.route is None or release_labels(seen.owner).items() <= (seen.route["metadata"].get("labels") or {}).items():
-        return ""
-    name = seen.owner.name
-    return f"there is a Service {name} that this release did not make; delete it, or give the release another name"
-
-
 def _aim(status: ModelReleaseStatus) -> str | None:
     """Return what the Service is to select in the end."""
     stable, canary = (None if one is None else one.revision for one in (status.stable, status.canary))

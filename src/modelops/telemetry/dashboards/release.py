@@ -27,6 +27,7 @@ _PHASES: Final = {
     "Analyzing": "blue", "Progressing": "light-blue", "Promoting": "semi-dark-green", "Promoted": "green",
     "Paused": "yellow", "Degraded": "red", "RollingBack": "orange", "Pending": "text", "Initial": "light-green",
 }  # fmt: skip
+_TESTS: Final = {"Running": "blue", "Passed": "green", "Failed": "red"}
 _VERDICTS: Final = {"Pass": "green", "Fail": "red", "NoData": "yellow", "Error": "purple"}
 
 
@@ -102,6 +103,40 @@ def _course() -> tuple[Panel, ...]:
             height=4,
             unit="dateTimeAsIso",
             what="When a revision last ended so.",
+        ),
+    )
+
+
+def _smoke_test() -> tuple[Panel, ...]:
+    return (
+        states(
+            "Smoke test",
+            Query(_now("smoke_test_outcome"), "{{outcome}}"),
+            colours=_TESTS,
+            height=6,
+            what="What the golden requests to a new revision come to, before it gets any of the users'.",
+        ),
+        lines(
+            "Slowest answers to golden requests",
+            Query(_now("golden_request_seconds"), "{{request}}"),
+            Query(_now("golden_request_max_seconds"), "maxLatency"),
+            unit="s",
+            height=6,
+        ),
+        table(
+            "Golden requests",
+            Query(f"sum by (request) ({_now('golden_request_expected')})", "as expected"),
+            Query(f"sum by (request) ({_now('golden_request_seconds')})", "seconds"),
+            height=6,
+            what="Of the last test: 1 if the answer was as expected, and how long the slowest one took.",
+        ),
+        lines(
+            "Memory of the tested server",
+            Query(_now("smoke_test_memory_bytes"), "memory"),
+            Query(_now("smoke_test_max_memory_bytes"), "maxMemory"),
+            unit="bytes",
+            height=6,
+            what="Only where maxMemory is set.",
         ),
     )
 
@@ -193,6 +228,5 @@ def release() -> Json:
         variable("release", "Release", 'label_values(modelops_release_phase{namespace="$namespace"}, name)'),
         variable("metric", "Metric", f"label_values(modelops_analysis_verdict{{{_THIS}}}, metric)", several=True),
     ]
-    return dashboard(
-        "modelops-release", "modelops / Release", chosen, (*_figures(), *_course(), *_analysis(), *_traffic())
-    )
+    panels = (*_figures(), *_course(), *_smoke_test(), *_analysis(), *_traffic())
+    return dashboard("modelops-release", "modelops / Release", chosen, panels)
