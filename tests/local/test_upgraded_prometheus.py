@@ -6,7 +6,7 @@ from tests.local.test_builtins import RELEASE, backend, judged, real, wait_until
 from tests.support import gateway, prometheus
 from tests.support.gateway import RealGateway
 
-_WHY = gateway.missing() or prometheus.missing()
+_WHY = gateway.missing() or prometheus.missing() or prometheus.no_earlier()
 pytestmark = [pytest.mark.local, pytest.mark.skipif(_WHY is not None, reason=_WHY or "")]
 __all__ = ["real"]
 

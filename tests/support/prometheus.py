@@ -4,6 +4,7 @@
 cores). It finds targets by file only, which is all that tests need and leaves out most of what it would be built of.
 """
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def missing() -> str | None:
         f"{' and '.join(lacking)} not found in $MODELOPS_TEST_BIN, PATH or {go_programs.cache()}:"
         " build them with Go: python -m tests.support.prometheus build"
     )
+
+
+def no_earlier() -> str | None:
+    """Return why nothing can be upgraded to Prometheus 3, or None."""
+    own = prometheus_program()
+    if own is None:
+        return "prometheus is not installed; `make setup` brings it"
+    version = subprocess.run([own, "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    return None if version.startswith("2.") else f"this machine's Prometheus is {version}, not 2: nothing is upgraded"
 
 
 def programs() -> list[str]:
