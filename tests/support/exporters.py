@@ -37,6 +37,10 @@ class Series:
         for text in [text for text in self.values if part in text]:
             self.values[text] = 0
 
+    def page(self) -> bytes:
+        """Return them as they are."""
+        return "".join(f"{name} {value}\n" for name, value in self.values.copy().items()).encode()
+
     def stop(self) -> None:
         """Serve no longer."""
         self._server.shutdown()
@@ -50,7 +54,7 @@ class Series:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
-                self.wfile.write("".join(f"{name} {value}\n" for name, value in series.values.copy().items()).encode())
+                self.wfile.write(series.page())
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

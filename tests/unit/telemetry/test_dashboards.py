@@ -1,5 +1,6 @@
 """The dashboards are what was generated, and every query of theirs, and of the alerts, finds series."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -17,11 +18,15 @@ import yaml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from modelops.api.kinds import MODELRELEASE
-from modelops.domain.analysis.queries import EnvoyFigures, Subject
+from modelops.domain.analysis.istio_figures import IstioFigures
+from modelops.domain.analysis.nginx_figures import NginxFigures
+from modelops.domain.analysis.queries import EnvoyFigures, Figures, Subject
+from modelops.errors import Stalled
 from modelops.reconcile.loop import Outcome
 from modelops.server.metrics import ServerMetrics
 from modelops.telemetry.dashboards.__main__ import rendered
 from modelops.telemetry.dashboards.panels import SCHEMA_VERSION
+from tests.support.exporters import Istio, Nginx, Request, Series
 from tests.support.gateway import free_port
 from tests.support.prometheus import programs
 from tests.unit.release.world import NAMESPACE
@@ -30,6 +35,7 @@ from tests.unit.telemetry.estate import estate, walked
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "charts" / "modelops" / "files" / "alerts.yaml"
 BOARDS: dict[str, dict[str, Any]] = {Path(path).stem: json.loads(text) for path, text in rendered().items()}
+ANSWERS = (Request(times=9), Request(500))
 PANEL_TYPES = {"timeseries", "stat", "state-timeline", "table"}
 _SELECTOR = re.compile(r"\b(?:(?:modelops|envoy)_\w+|up)(?:\{[^}]*\})?")
 RULES = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"][0]["rules"]
@@ -81,10 +87,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     revision = str(releases["analyzing"]["status"]["canary"]["revision"])
     server = ServerMetrics("analyzing", revision)
     server.ready.set(1)
+    others = Series()
+    istio, nginx = Istio(others, NAMESPACE), Nginx(others, NAMESPACE)
     pages = {
         "/operator": lambda: generate_latest(operator.registry),
         "/envoy": lambda: generate_latest(envoy.registry),
         "/server": server.render,
+        "/others": others.page,
     }
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,7 +106,11 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
             operator.reconciled(MODELRELEASE, Outcome(None, error="ApiAway"), 0.1)
             server.answered(200, 0.02)
             server.batch(8, 0.01)
-            envoy.answered(Subject(NAMESPACE, "analyzing", revision).cluster)
+            subject = Subject(NAMESPACE, "analyzing", revision)
+            envoy.answered(subject.cluster)
+            istio.ended(subject.service, ANSWERS)
+            nginx.sent(subject.service, 10)
+            nginx.ended(subject.service, ANSWERS)
 
         def log_message(self, *args: Any) -> None:
             """Say nothing."""
@@ -105,7 +118,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     exporter = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=exporter.serve_forever, daemon=True).start()
     target = f"127.0.0.1:{exporter.server_address[1]}"
-    jobs = {"operator": "modelops", "envoy": "envoy", "server": "servers"}
+    jobs = {"operator": "modelops", "envoy": "envoy", "server": "servers", "others": "gateways"}
     scraping = [
         {
             "job_name": job,
@@ -135,6 +148,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
             process.wait()
         exporter.shutdown()
         exporter.server_close()
+        others.stop()
 
 
 def _scraped(url: str, jobs: int, process: subprocess.Popen[bytes]) -> None:
@@ -241,13 +255,19 @@ def test_board_is_what_is_committed(path: str) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == rendered()[path]
 
 
-def test_gateway_is_asked_under_the_names_that_verdicts_use() -> None:
-    figures, window = EnvoyFigures(Subject("a", "b", "c")), timedelta(minutes=1)
-    judged = figures.success_rate(window) + figures.slow_share(window, "25")
-    asked = {name for _, _, expr in PANELS for name in re.findall(r"envoy_cluster_upstream\w+", expr)}
+@pytest.mark.parametrize(
+    ("figures", "prefix"),
+    [(EnvoyFigures, "envoy_cluster_upstream"), (IstioFigures, "istio"), (NginxFigures, "nginx_http")],
+)
+def test_gateway_is_asked_under_the_names_that_verdicts_use(figures: type[Figures], prefix: str) -> None:
+    window, asked = timedelta(minutes=1), figures(Subject("a", "b", "c"))
+    judged = asked.success_rate(window)
+    with contextlib.suppress(Stalled):  # NGINX has no histogram.
+        judged += asked.slow_share(window, "25")
+    shown = {name for _, _, expr in PANELS for name in re.findall(rf"\b{prefix}_\w+", expr)}
 
-    assert asked
-    assert asked <= set(re.findall(r"envoy_cluster_upstream\w+", judged))
+    assert shown
+    assert shown <= set(re.findall(rf"\b{prefix}_\w+", judged))
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -55,6 +55,11 @@ def lines(title: str, *queries: Query | str, **more: Any) -> Panel:
     return panel("timeseries", title, *queries, options=options, **more)
 
 
+def quantile(share: float, by: str, name: str, these: str) -> str:
+    """Return the query for a quantile of a histogram's series, by a label."""
+    return f"histogram_quantile({share}, sum by ({by}, le) (rate({name}_bucket{{{these}}}[$__rate_interval])))"
+
+
 def figure(title: str, query: Query | str, **more: Any) -> Panel:
     """Return one large number as it is now: over a range, what held before would be shown too."""
     now = replace(query, instant=True) if isinstance(query, Query) else Query(query, instant=True)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from modelops.telemetry.dashboards import gateway
 from modelops.telemetry.dashboards.panels import (
     Json,
     Panel,
@@ -10,6 +11,7 @@ from modelops.telemetry.dashboards.panels import (
     figure,
     lines,
     named,
+    quantile,
     states,
     table,
     variable,
@@ -18,11 +20,6 @@ from modelops.telemetry.dashboards.panels import (
 _THIS: Final = 'namespace="$namespace", name="$release"'
 _METRIC: Final = f'{_THIS}, metric=~"$metric"'
 _SERVER: Final = 'namespace="$namespace", release="$release"'
-# As the gateway names the backend of a revision: queries.Subject.cluster.
-_ENVOY: Final = (
-    'envoy_cluster_name=~"${namespace}_${release}-[0-9a-z]+|service/${namespace}/${release}-[0-9a-z]+/80/http|'
-    'httproute/${namespace}/${release}/rule/0-mirror-0"'
-)
 _PHASES: Final = {
     "Analyzing": "blue", "Progressing": "light-blue", "Promoting": "semi-dark-green", "Promoted": "green",
     "Paused": "yellow", "Degraded": "red", "RollingBack": "orange", "Pending": "text", "Initial": "light-green",
@@ -33,10 +30,6 @@ _VERDICTS: Final = {"Pass": "green", "Fail": "red", "NoData": "yellow", "Error":
 
 def _now(name: str) -> str:
     return f"modelops_release_{name}{{{_THIS}}}"
-
-
-def _quantile(share: float, by: str, name: str, these: str) -> str:
-    return f"histogram_quantile({share}, sum by ({by}, le) (rate({name}_bucket{{{these}}}[$__rate_interval])))"
 
 
 def _figures() -> tuple[Panel, ...]:
@@ -170,32 +163,9 @@ def _analysis() -> tuple[Panel, ...]:
 
 
 def _traffic() -> tuple[Panel, ...]:
-    rate = f"rate(envoy_cluster_upstream_rq_%s{{{_ENVOY}%s}}[$__rate_interval])"
-    cluster = "sum by (envoy_cluster_name) "
     served = f"rate(modelops_server_requests_total{{{_SERVER}}}[$__rate_interval])"
-    failed = rate % ("xx", ', envoy_response_code_class="5"')
     return (
-        lines(
-            "Requests at the gateway",
-            Query(f"{cluster}({rate % ('total', '')})", "{{envoy_cluster_name}}"),
-            unit="reqps",
-        ),
-        lines(
-            "Share of 5xx at the gateway",
-            Query(f"{cluster}({failed}) / {cluster}({rate % ('completed', '')})", "{{envoy_cluster_name}}"),
-            unit="percentunit",
-        ),
-        lines(
-            "Latency at the gateway, p50 and p99",
-            *(
-                Query(
-                    _quantile(share, "envoy_cluster_name", "envoy_cluster_upstream_rq_time", _ENVOY),
-                    f"{{{{envoy_cluster_name}}}} {share}",
-                )
-                for share in (0.5, 0.99)
-            ),
-            unit="ms",
-        ),
+        *gateway.panels(),
         lines(
             "Requests at the servers",
             Query(f"sum by (revision, code) ({served})", "{{revision}} {{code}}"),
@@ -204,9 +174,9 @@ def _traffic() -> tuple[Panel, ...]:
         lines(
             "Latency at the servers, p99",
             Query(
-                _quantile(0.99, "revision", "modelops_server_request_duration_seconds", _SERVER), "{{revision}} whole"
+                quantile(0.99, "revision", "modelops_server_request_duration_seconds", _SERVER), "{{revision}} whole"
             ),
-            Query(_quantile(0.99, "revision", "modelops_server_model_duration_seconds", _SERVER), "{{revision}} model"),
+            Query(quantile(0.99, "revision", "modelops_server_model_duration_seconds", _SERVER), "{{revision}} model"),
             unit="s",
         ),
         lines(
