@@ -22,7 +22,7 @@ from modelops.api.kinds import (
     Kind,
     Resource,
 )
-from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.api.labels import APPLIED_COMMIT, OWNER_KIND, OWNER_NAME
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
@@ -39,6 +39,7 @@ from modelops.domain.release.placing import is_used
 from modelops.domain.release.revision import (
     Registered,
     ServingDefaults,
+    asked_by,
     candidate,
     child_name,
     revision_of,
@@ -92,7 +93,9 @@ class ModelReleaseReconciler:
         now = ports.clock.now()
         deployments = _children(ports, DEPLOYMENT, owner.namespace, owner.name)
         services = _children(ports, SERVICE, owner.namespace, owner.name)
+        commit = (obj["metadata"].get("annotations") or {}).get(APPLIED_COMMIT, "")
         target, waiting, problems = _target(spec, status, owner.namespace, defaults, ports, now)
+        target = target and asked_by(target, status, commit)
         gateway = Gateway(settings.gateway_name, settings.gateway_namespace)
         route = ports.cluster.get(SERVICE if is_used(spec) else HTTPROUTE, owner.namespace, owner.name)
         return Observed(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
-from modelops.api.v1alpha1.analysis import Analysis, MetricStatus
+from modelops.api.v1alpha1.analysis import Analysis, MetricStatus, Verdict
 from modelops.api.v1alpha1.common import (
     Duration,
     LocalRef,
@@ -275,6 +275,8 @@ class ReleaseLineage(StatusModel):
 
     commit: Annotated[str, Field(max_length=40)] = ""
     """The commit that delivered the TrainingRun (or, for a pinned version, the release)."""
+    release_commit: Annotated[str, Field(max_length=40)] = ""
+    """The commit that had last changed the release when this was first wanted; empty for one that git did not bring."""
     dataset_commit: Annotated[str, Field(max_length=40)] = ""
     content_digest: Annotated[str, Field(max_length=80)] = ""
     dataset_digest: Annotated[str, Field(max_length=80)] = ""
@@ -299,6 +301,15 @@ class RevisionStatus(StatusModel):
     """When it became this: stable since its promotion, canary since it was first seen."""
 
 
+class MetricRecord(StatusModel):
+    """The last look at a metric, of a revision whose fate is settled."""
+
+    name: Name
+    verdict: Verdict
+    value: float | None = None
+    bound: Annotated[str, Field(max_length=128)] = ""
+
+
 class ReleaseRecord(StatusModel):
     """A revision whose fate is settled."""
 
@@ -308,6 +319,12 @@ class ReleaseRecord(StatusModel):
     message: Annotated[str, Field(max_length=1024)] = ""
     started_at: AwareDatetime
     finished_at: AwareDatetime
+    release_commit: Annotated[str, Field(max_length=40)] = ""
+    """Of its lineage, as the next two."""
+    commit: Annotated[str, Field(max_length=40)] = ""
+    dataset_commit: Annotated[str, Field(max_length=40)] = ""
+    metrics: Annotated[tuple[MetricRecord, ...], Field(max_length=8)] = ()
+    """Of the three newest records; what did not pass comes first."""
 
 
 class Approval(StatusModel):

@@ -6,6 +6,7 @@ Replicas, strategy, analysis and traffic are not part of it: changing them start
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 from modelops.api.labels import MANAGED_BY, MANAGER, MODEL, OWNER_KIND, OWNER_NAME, RELEASE, REVISION
 from modelops.api.secrets import REGISTRY_LOGIN, from_secret
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ReleaseLineage, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, ReleaseLineage, RevisionStatus
 
 PORT: Final = 8080
 _LENGTH: Final = 10
@@ -73,6 +74,20 @@ def candidate(spec: ModelReleaseSpec, found: Registered, defaults: ServingDefaul
     return RevisionStatus(
         version=found.version, revision=revision_of(spec, digest, defaults), digest=digest, lineage=lineage, since=now
     )
+
+
+def asked_by(one: RevisionStatus, status: ModelReleaseStatus, commit: str) -> RevisionStatus:
+    """Return a wanted revision with the commit that the release has come to want it by.
+
+    Args:
+        one: the revision.
+        status: of the release; a revision that it has on its way or serving was asked for before.
+        commit: that last changed the release; whatever is none stands for a release that git did not bring.
+    """
+    if any(one.revision == known.revision for known in (status.canary, status.stable) if known is not None):
+        return one
+    named = commit if re.fullmatch(r"[0-9a-f]{40}", commit) else ""
+    return one.model_copy(update={"lineage": one.lineage.model_copy(update={"release_commit": named})})
 
 
 def revision_of(spec: ModelReleaseSpec, digest: str, defaults: ServingDefaults) -> str:

@@ -3,11 +3,15 @@
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseRecord, RevisionStatus
+from modelops.api.v1alpha1.analysis import MetricStatus
+from modelops.api.v1alpha1.modelrelease import MetricRecord, ModelReleaseStatus, ReleaseRecord, RevisionStatus
 from modelops.domain.release.measure import closed
 
 _HISTORY: Final = 10
 _ABORTED: Final = 10
+_WITH_METRICS: Final = 3
+_METRICS: Final = 8
+_BOUND: Final = 128
 RETIRING: Final = 10
 """How many revisions that drain a status remembers."""
 Outcome = Literal["Promoted", "RolledBack", "Aborted", "Superseded"]
@@ -56,7 +60,7 @@ def taken_back(status: ModelReleaseStatus, now: datetime, message: str) -> Model
             "retiring": _retire(status, (bad.revision,)),
             "retiring_since": None,
             "aborted": _held_back(status, bad),
-            "history": _recorded(status, bad, "RolledBack", message, now),
+            "history": _recorded(status, bad, "RolledBack", message, now, _looks(status.analysis)),
             "analysis": closed(status.analysis, promoted=False),
         }
     )
@@ -75,7 +79,7 @@ def promoted(status: ModelReleaseStatus, now: datetime, message: str) -> ModelRe
             "alias_in_doubt": None,
             "retiring": _retire(status, gone),
             "retiring_since": None,
-            "history": _recorded(status, canary, "Promoted", message, now),
+            "history": _recorded(status, canary, "Promoted", message, now, _looks(status.analysis)),
             # Measurements of the promoted one stay to be read until the next canary comes.
             "analysis": closed(status.analysis, promoted=True),
             "approvals": status.approvals,
@@ -91,7 +95,7 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
     update: dict[str, Any] = _CLEAN | {
         "retiring": _retire(status, (canary.revision,)),
         "retiring_since": None,
-        "history": _recorded(status, canary, outcome, message, now),
+        "history": _recorded(status, canary, outcome, message, now, _looks(status.analysis)),
         "analysis": closed(status.analysis, promoted=False),
         "approvals": status.approvals,
         "smoke_test": status.smoke_test,
@@ -160,7 +164,12 @@ def _retire(status: ModelReleaseStatus, revisions: tuple[str, ...]) -> tuple[str
 
 
 def _recorded(
-    status: ModelReleaseStatus, canary: RevisionStatus, outcome: Outcome, message: str, now: datetime
+    status: ModelReleaseStatus,
+    canary: RevisionStatus,
+    outcome: Outcome,
+    message: str,
+    now: datetime,
+    metrics: tuple[MetricRecord, ...] = (),
 ) -> tuple[ReleaseRecord, ...]:
     record = ReleaseRecord(
         version=canary.version,
@@ -169,5 +178,21 @@ def _recorded(
         message=message[:1000],
         started_at=canary.since or now,
         finished_at=now,
+        release_commit=canary.lineage.release_commit,
+        commit=canary.lineage.commit,
+        dataset_commit=canary.lineage.dataset_commit,
+        metrics=metrics,
     )
-    return (*status.history, record)[-_HISTORY:]
+    older, newer = status.history[: 1 - _WITH_METRICS], status.history[1 - _WITH_METRICS :]
+    bare = tuple(one.model_copy(update={"metrics": ()}) for one in older)
+    return (*bare, *newer, record)[-_HISTORY:]
+
+
+def _looks(metrics: tuple[MetricStatus, ...]) -> tuple[MetricRecord, ...]:
+    """Return the last look at each metric, those that did not pass first."""
+    looks = [
+        MetricRecord(name=one.name, verdict=last.verdict, value=last.value, bound=one.bound[:_BOUND])
+        for one in metrics
+        for last in one.measurements[-1:]
+    ]
+    return tuple(sorted(looks, key=lambda one: one.verdict == "Pass")[:_METRICS])
