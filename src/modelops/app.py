@@ -136,7 +136,7 @@ class Operator:
         self._metrics = OperatorMetrics(CollectorRegistry())
         self._pulse = Pulse(watched(), 2 * config.watch_silence_seconds)
         self._health = Health(self._pulse)
-        self._git = GitMirrors(config.git_cache_dir, config.allowed_git_schemes)
+        self._git = GitMirrors(config.git_cache_dir, config.allowed_git_schemes, fence=fence)
         loops = build_loops(build_ports(config, self._cluster, self._git, fence))
         self._workers = Workers(loops, on_outcome=self._on_outcome, on_gone=self._metrics.gone, paused=True)
         for resource in watched():

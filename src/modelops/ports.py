@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
+from modelops.domain.plan import FileCommit
 
 
 class Clock(Protocol):
@@ -152,6 +153,17 @@ class Git(Protocol):
 
     def read(self, remote: GitRemote, blob: GitBlob, *, limit: int) -> bytes:
         """Return the bytes of a blob, at most `limit`; larger is Stalled (TooLarge)."""
+        ...
+
+    def append(self, remote: GitRemote, branch: str, commits: Sequence[FileCommit]) -> None:
+        """Have each file on a branch, by a commit on top of what is there; a file that is there is not touched.
+
+        A branch that does not exist begins with the first commit. Nothing is ever forced.
+
+        Raises:
+            Transient: the credentials may not write (PushForbidden), or the server refuses (PushRefused).
+            Stalled: a file stands where a directory is wanted (PathTaken).
+        """
         ...
 
 

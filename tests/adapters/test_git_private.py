@@ -5,11 +5,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from modelops.adapters.git import GitMirrors
+from modelops.domain.plan import FileCommit
 from modelops.errors import ModelopsError, Stalled
 from modelops.localhome.children import free_port, port_is_free
 from modelops.ports import GitRemote
@@ -174,3 +176,41 @@ def test_ssh_key_that_was_rotated_is_refused_and_the_new_one_works(
     assert refused(mirrors, remote).reason == "AuthenticationFailed"
     renewed = {**ssh.secret(), "identity": (ssh.directory / "other").read_bytes()}
     assert tip(mirrors, GitRemote(ssh.url(repository), renewed)) == commit
+
+
+def outcome() -> FileCommit:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return FileCommit("team/price/a.yaml", b"outcome: Promoted\n", "price", "modelops <m@example.com>", at)
+
+
+def test_token_and_key_that_may_write_do(
+    mirrors: GitMirrors, private: tuple[GitServer, bytes], ssh: Ssh, repository: Repository
+) -> None:
+    """Over https with a token, and over ssh: the same credentials as for a fetch."""
+    server, pem = private
+    repository.let_push()
+    token = {"ca.crt": pem, "bearerToken": TOKEN.encode()}
+    mirrors.append(GitRemote(server.url("models.git"), token), "by-token", [outcome()])
+    mirrors.append(GitRemote(ssh.url(repository), ssh.secret()), "by-key", [outcome()])
+    assert git(repository.path, "rev-parse", "by-token") == git(repository.path, "rev-parse", "by-key")
+
+
+def test_deploy_key_that_may_only_read_is_told_so(mirrors: GitMirrors, ssh: Ssh, repository: Repository) -> None:
+    """In the words that forges have for it, which come over ssh before git's own."""
+    key = (ssh.directory / "key.pub").read_text()
+    gate = ssh.directory / "gate"
+    gate.write_text(
+        "#!/bin/sh\ncase $SSH_ORIGINAL_COMMAND in git-receive-pack*)\n"
+        "echo 'ERROR: This deploy key does not have write access to this project.' >&2; exit 1;;\n"
+        'esac\nexec sh -c "$SSH_ORIGINAL_COMMAND"\n'
+    )
+    gate.chmod(0o755)
+    (ssh.directory / "authorized_keys").write_text(f'command="{gate}" {key}')
+    remote = GitRemote(ssh.url(repository), ssh.secret())
+    assert tip(mirrors, remote)
+
+    with pytest.raises(ModelopsError) as caught:
+        mirrors.append(remote, "modelops/outcomes", [outcome()])
+
+    assert caught.value.reason == "PushForbidden"
+    assert caught.value.message.endswith("(ERROR: This deploy key does not have write access to this project.)")

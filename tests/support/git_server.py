@@ -10,7 +10,7 @@ import os
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -99,6 +99,17 @@ class Repository:
         git(self.path, "update-ref", f"refs/heads/{branch}", commit)
         return commit
 
+    def let_push(self) -> None:
+        """Let everybody who may read push over HTTP; by default nobody may."""
+        git(self.path, "config", "http.receivepack", "true")
+
+    def hook(self, name: str, script: str) -> None:
+        """Have a hook on the server's side."""
+        path = self.path / "hooks" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
     def _tip(self, branch: str) -> str:
         return git(self.path, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
 
@@ -123,6 +134,8 @@ class GitServer:
     sent: int = 0
     """Bytes of all answers."""
     requests: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = lambda _: None
+    """Told of each request before it is answered: `GET /models.git/info/refs?service=git-receive-pack`."""
 
     def url(self, name: str) -> str:
         """Return the URL of a repository below the root."""
@@ -185,6 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         self.told.requests.append(f"{self.command} {self.path}")
         body = self._body()
+        self.told.before(self.told.requests[-1])
         if self.told.hang is not None:
             self.told.hang.wait(60)
         if not self.told.admits(self.headers.get("Authorization")):

@@ -9,7 +9,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 
 import git
 
+from modelops.adapters import git_outgoing as outgoing
+from modelops.adapters.fence import Fence
 from modelops.adapters.git_access import access
 from modelops.adapters.git_command import GitCommands, GitFailed
 from modelops.adapters.git_errors import first_line, is_damage, shown, translated
+from modelops.domain.plan import FileCommit
 from modelops.errors import Stalled, Transient, Waiting
 from modelops.ports import GitBlob, GitRemote
 
@@ -27,6 +30,8 @@ _DEADLINE: Final = 60
 _MAX_FILES: Final = 10_000
 _FETCH_SOON: Final = timedelta(seconds=2)
 _MAX_DEPTH: Final = 32
+_PUSHES: Final = 5
+"""How often a push is tried on top of what others pushed meanwhile."""
 
 
 class GitMirrors:
@@ -36,12 +41,16 @@ class GitMirrors:
         cache_dir: parent of the mirrors; made when missing.
         schemes: URL schemes that may be fetched, such as https and ssh.
         deadline: of one git command. Seconds.
+        fence: asked before every push; None where there is no other writer.
     """
 
-    def __init__(self, cache_dir: Path, schemes: Sequence[str], *, deadline: float = _DEADLINE) -> None:
+    def __init__(
+        self, cache_dir: Path, schemes: Sequence[str], *, deadline: float = _DEADLINE, fence: Fence | None = None
+    ) -> None:
         self._cache = cache_dir
         self._schemes = frozenset(schemes)
         self._git = GitCommands(deadline)
+        self._fence = fence
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -107,6 +116,38 @@ class GitMirrors:
         with self._reading(remote) as mirror:
             return self._git.run(mirror, "cat-file", "blob", blob.oid)
 
+    def append(self, remote: GitRemote, branch: str, commits: Sequence[FileCommit]) -> None:
+        """Have each file on a branch, as `ports.Git` says; others may push to it meanwhile.
+
+        Raises:
+            Stalled: as there, and SchemeNotAllowed.
+            Transient: as there; unreachable, refused, or too slow.
+        """
+        self._require_allowed(remote.url)
+        ref, scheme = f"refs/heads/{branch}", urlsplit(remote.url).scheme
+        with self._reading(remote) as mirror, access(remote) as environment:
+            for tries_left in reversed(range(_PUSHES)):
+                tip = self._tips(mirror, remote, ref, environment).get(ref)
+                if tip is not None and not self._has_commit(mirror, tip):
+                    self._fetch(mirror, remote, ref, environment)
+                left = outgoing.missing(self._git, mirror, tip, commits)
+                if not left:
+                    return
+                last = outgoing.committed(self._git, mirror, tip, left)
+                words = ("push", "--quiet", "--no-follow-tags", "--", remote.url, f"{last}:{ref}")
+                # Asked and not held: a push that lands late adds nothing, and a successor should not wait for it.
+                with self._fence.passing() if self._fence else nullcontext():
+                    pass
+                try:
+                    self._git.run(mirror, *words, allow=scheme, environment=environment)
+                except GitFailed as error:
+                    if is_damage(error):
+                        raise
+                    if tries_left == 0 or not outgoing.was_overtaken(error):
+                        raise outgoing.refused(remote, branch, error) from None
+                else:
+                    return
+
     def close(self) -> None:
         """End every git command that runs, with its helpers: nobody waits for it any more."""
         self._git.close()
@@ -169,12 +210,12 @@ class GitMirrors:
             self._fetch(mirror, remote, wanted, environment)
         return self._commit_of(mirror, commit or "FETCH_HEAD")
 
-    def _tip(self, mirror: Path, remote: GitRemote, ref: str, environment: Mapping[str, str]) -> str:
+    def _tips(self, mirror: Path, remote: GitRemote, ref: str, environment: Mapping[str, str]) -> dict[str, str]:
         listed = self._remote(mirror, remote, environment, "ls-remote", "--", remote.url, ref, f"{ref}^{{}}")
-        tips: dict[str, str] = {}
-        for line in listed.splitlines():
-            oid, _, name = line.partition("\t")
-            tips[name] = oid
+        return {name: oid for oid, _, name in (line.partition("\t") for line in listed.splitlines())}
+
+    def _tip(self, mirror: Path, remote: GitRemote, ref: str, environment: Mapping[str, str]) -> str:
+        tips = self._tips(mirror, remote, ref, environment)
         tip = tips.get(f"{ref}^{{}}") or tips.get(ref)
         if tip is None:
             raise Stalled("RefNotFound", f"{shown(remote.url)} has no {ref.removeprefix('refs/')}; correct spec.ref")

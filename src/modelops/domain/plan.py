@@ -6,12 +6,13 @@ failure. `summarise` turns plan and results into one status.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import Resource
 from modelops.api.v1alpha1.common import Status
+from modelops.api.v1alpha1.gitsource import GitSourceSpec
 
 Obj = Mapping[str, Any]
 """A Kubernetes object as the API has it."""
@@ -66,7 +67,31 @@ class SetAlias:
     version: str
 
 
-Action = ApplyObject | CreateObject | DeleteObject | LetGo | SetAlias
+@dataclass(frozen=True, slots=True)
+class FileCommit:
+    """One file of our own for a repository, and the commit that brings it."""
+
+    path: str
+    """From the root."""
+    content: bytes
+    message: str
+    author: str
+    """`name <email>`."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AppendCommits:
+    """Have files on a branch of a repository, each by its commit; what stands there already is left alone."""
+
+    source: GitSourceSpec
+    """The repository. Its credentials are read when they are used."""
+    namespace: str
+    branch: str
+    commits: tuple[FileCommit, ...]
+
+
+Action = ApplyObject | CreateObject | DeleteObject | LetGo | SetAlias | AppendCommits
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +114,15 @@ class EventSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Setback:
+    """What is said where acting fails and nothing else is to be held up by it."""
+
+    status: Status
+    condition: str
+    """Type of the condition that becomes False, with the reason of what failed; all others stay as they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything one reconcile wants."""
 
@@ -106,5 +140,7 @@ class Plan:
     """Written before acting instead of `status`: what must be on record even if acting fails halfway (an inventory)."""
     each_by_itself: bool = False
     """Whether an object that is refused stops no other one from being applied."""
+    setback: Setback | None = None
+    """If given, what fails is no failure of the object."""
     acting_as: ServiceAccount | None = None
     """Whose rights every action needs; None acts as the operator. Status and events are always the operator's."""

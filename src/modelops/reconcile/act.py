@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final, assert_never
 
 from modelops.api.accounts import ServiceAccount
-from modelops.domain.plan import Action, ApplyObject, CreateObject, DeleteObject, LetGo, SetAlias
+from modelops.domain.plan import Action, AppendCommits, ApplyObject, CreateObject, DeleteObject, LetGo, SetAlias
 from modelops.errors import Forbidden, Stalled
 from modelops.ports import Objects
 from modelops.reconcile.bundle import Ports
+from modelops.reconcile.wiring import remote_of
 
 _SHOWN: Final = 3
 
@@ -65,6 +66,8 @@ def _perform(action: Action, objects: Objects, ports: Ports) -> None:
             ports.cluster.let_go(resource, obj)
         case SetAlias(model=model, alias=alias, version=version):
             ports.registry.set_alias(model, alias, version)
+        case AppendCommits(source=source, namespace=namespace, branch=branch, commits=commits):
+            ports.git.append(remote_of(source, namespace, ports), branch, commits)
         case _:
             assert_never(action)
 

@@ -10,6 +10,7 @@ from modelops.api.kinds import GITSOURCE, SECRET
 from modelops.api.labels import COMMAND
 from modelops.api.v1alpha1.common import Status
 from modelops.api.v1alpha1.gitsource import GitSourceSpec
+from modelops.errors import Waiting
 from modelops.ports import GitRemote
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.workflows.render import Owner, Runtime
@@ -55,6 +56,20 @@ def source_at(namespace: str, name: str, ports: Ports) -> tuple[Source | None, s
     secret = spec.secret_ref.name if spec.secret_ref else None
     remote = GitRemote(spec.url, credentials(ports.cluster.get(SECRET, namespace, secret)) if secret else None)
     return Source(spec.url, str(revision).rpartition(":")[2], remote, secret), ""
+
+
+def remote_of(spec: GitSourceSpec, namespace: str, ports: Ports) -> GitRemote:
+    """Return a GitSource's repository with its credentials, read as the operator: no account need read Secrets.
+
+    Raises:
+        Waiting: there is no such Secret (SecretNotFound).
+    """
+    if spec.secret_ref is None:
+        return GitRemote(spec.url)
+    found = ports.cluster.get(SECRET, namespace, spec.secret_ref.name)
+    if found is None:
+        raise Waiting("SecretNotFound", f"there is no Secret {spec.secret_ref.name} in namespace {namespace}")
+    return GitRemote(spec.url, credentials(found))
 
 
 def credentials(secret: Mapping[str, Any] | None) -> dict[str, bytes] | None:
