@@ -97,3 +97,24 @@ def test_mode_of_a_release_stays(admin: Api) -> None:
             assert words in answer.body["message"]
     finally:
         admin.call("DELETE", f"{releases}/m")
+
+
+@pytest.mark.real_apiserver
+def test_outcomes_never_go_to_the_branch_that_is_synced(admin: Api) -> None:
+    """Outcomes of a GitSource never go to the branch that is synced, whichever of the two is left to its default."""
+    sources = f"{_OURS}/namespaces/default/gitsources?fieldValidation=Strict"
+    same = "outcomes.branch is the branch that is synced"
+    for spec, words in (
+        ({"outcomes": {}}, ""),
+        ({"outcomes": {"branch": "main"}, "ref": {"tag": "v1"}}, ""),
+        ({"outcomes": {"branch": "main"}}, same),
+        ({"outcomes": {}, "ref": {"branch": "modelops/outcomes"}}, same),
+        ({"outcomes": {"branch": "refs/heads/main"}}, "write its name without refs/heads/"),
+        ({"outcomes": {"author": {"name": "a\u0007"}}}, "spec.outcomes.author.name"),
+        ({"outcomes": {"path": "../x"}}, "spec.outcomes.path"),
+    ):
+        source = {"apiVersion": "modelops.dev/v1alpha1", "kind": "GitSource", "metadata": {"generateName": "x-"}}
+        answer = admin.call("POST", sources, {**source, "spec": {"url": "https://git.example.com/a.git", **spec}})
+        assert (answer.code, words in str(answer.body)) == (422 if words else 201, True), answer.body
+        if not words:
+            assert answer.body["spec"]["outcomes"]["branch"] == (spec["outcomes"].get("branch") or "modelops/outcomes")

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from modelops.api.kinds import COMPUTEPOOL, GITSOURCE, LEASE, METRICTEMPLATE, SECRET, SERVICEACCOUNT, WORKFLOWTEMPLATE
+from modelops.api.kinds import (
+    COMPUTEPOOL,
+    GITSOURCE,
+    LEASE,
+    METRICTEMPLATE,
+    MODELRELEASE,
+    SECRET,
+    SERVICEACCOUNT,
+    WORKFLOWTEMPLATE,
+)
 from modelops.api.labels import CONFIRM_PRUNE
 from modelops.ports import GitBlob, GitRemote
 from modelops.reconcile.bundle import Ports
@@ -45,6 +54,9 @@ class Files:
 
     def blob(self, *_: Any) -> None:
         raise AssertionError
+
+    def append(self, *_: Any) -> None:
+        """Take what became of a release."""
 
 
 _ALL = {
@@ -87,12 +99,20 @@ def _sync(operator: Rights, tenant: Rights, account: str | None) -> None:
     cluster, git = FakeCluster(FakeClock()), Files(dict(_ALL))
     meta = {"name": "source", "namespace": "team"}
     spec = {"url": "https://git.example.com/a.git", "secretRef": {"name": "git"}, "serviceAccountName": account}
+    spec["outcomes"] = {}
     cluster.put(SECRET, {"metadata": {"name": "git", "namespace": "team"}, "data": {}})
-    cluster.put(GITSOURCE.resource, {"metadata": meta, "spec": {k: v for k, v in spec.items() if v}})
+    cluster.put(GITSOURCE.resource, {"metadata": meta, "spec": {k: v for k, v in spec.items() if v is not None}})
     recorded = RecordedCluster(cluster, operator, tenant)
     ports = Ports(recorded, git, FakeRegistry(), FakeMetrics(), FakeClock(), FakeServers())
     loop = Loop(GitSourceReconciler(), ports)
     loop.reconcile(("team", "source"))
+    end = {"version": "1", "revision": "1a", "outcome": "Promoted"}
+    times = dict.fromkeys(("startedAt", "finishedAt"), "2026-01-01T11:00:00Z")
+    cluster.set_status(MODELRELEASE.resource, "team", "d", {"history": [end | times]})
+    loop.reconcile(("team", "source"))
+    written = cluster.get(GITSOURCE.resource, "team", "source")
+    assert written is not None
+    assert [one["release"] for one in written["status"]["outcomes"]["written"]] == ["d"]
     git.now, git.commit = {"keep.yaml": configmap("keep", value="later")}, "2" * 40
     cluster.annotate(GITSOURCE.resource, "team", "source", **{CONFIRM_PRUNE: git.commit})
     loop.reconcile(("team", "source"))

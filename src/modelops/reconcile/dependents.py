@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from modelops.api.kinds import DATASET, KINDS, MODELRELEASE, TRAININGRUN, Kind, Resource
+from modelops.api.kinds import DATASET, GITSOURCE, KINDS, MODELRELEASE, TRAININGRUN, Kind, Resource
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.reconcile.outcomes import has_news
 
 _Obj = Mapping[str, Any]
 
@@ -96,6 +97,12 @@ def _shares_address(release: _Obj, route: _Obj) -> bool:
     return path in {(match.get("path") or {}).get("value") for match in matches}
 
 
+def _writes_outcome_of(source: _Obj, release: _Obj) -> bool:
+    # What failed is tried again at a time of its own: a release changes every few seconds.
+    failing = ((source.get("status") or {}).get("outcomes") or {}).get("retryAt")
+    return _together(source, release) and not failing and has_news(source, release)
+
+
 def _together(left: _Obj, right: _Obj) -> bool:
     return bool(left["metadata"].get("namespace") == right["metadata"].get("namespace"))
 
@@ -106,6 +113,6 @@ _READERS: Final[Mapping[str, tuple[tuple[Kind, Callable[[_Obj, _Obj], bool]], ..
     "TrainingRun": ((MODELRELEASE, _reads_run),),
     "ComputePool": ((TRAININGRUN, _reads_pool),),
     "MetricTemplate": ((MODELRELEASE, _asks_template),),
-    "ModelRelease": ((MODELRELEASE, _shares_model),),
+    "ModelRelease": ((MODELRELEASE, _shares_model), (GITSOURCE, _writes_outcome_of)),
     "HTTPRoute": ((MODELRELEASE, _shares_address),),
 }

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from modelops.api.accounts import ServiceAccount
-from modelops.api.kinds import GITSOURCE, SECRET, Kind
-from modelops.api.labels import CONFIRM_PRUNE
+from modelops.api.kinds import GITSOURCE, Kind
+from modelops.api.labels import CONFIRM_PRUNE, REQUESTED_AT
 from modelops.api.manifest import MAX_BYTES, Manifest, Problem, read
 from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus
+from modelops.domain.gitsync import outcomes
 from modelops.domain.gitsync.decide import Observed, decide_gitsync
 from modelops.domain.gitsync.desired import ALLOWED, Wanted, desired
 from modelops.domain.plan import Plan
-from modelops.errors import Forbidden, Stalled, Waiting
+from modelops.errors import Forbidden, Stalled
 from modelops.ports import GitBlob, GitRemote
 from modelops.reconcile.bundle import Ports
-from modelops.reconcile.wiring import credentials
+from modelops.reconcile.outcomes import observe_outcomes
+from modelops.reconcile.wiring import remote_of
 
 _MAX_TOTAL: Final = 32 * 1024 * 1024
 _ENDINGS: Final = (".yaml", ".yml", ".json")
@@ -43,14 +45,21 @@ class GitSourceReconciler:
         """GitSource."""
         return GITSOURCE
 
-    def observe(self, obj: dict[str, Any], ports: Ports) -> Observed:
-        """Fetch what the ref names, read every manifest below the path, and the live objects they are about."""
+    def observe(self, obj: dict[str, Any], ports: Ports) -> Observed | outcomes.Observed:
+        """Fetch what the ref names, read every manifest below the path, and the live objects they are about.
+
+        Where outcomes are due, that is all this pass is about: writing them must not wait for what is wrong with a
+        commit, nor a commit for them.
+        """
         meta = obj["metadata"]
         spec = GitSourceSpec.model_validate(obj["spec"])
         current = GitSourceStatus.model_validate(obj.get("status") or {})
         try:
             account = _account(spec, meta["namespace"], ports)
-            remote = GitRemote(spec.url, _secret(spec, meta["namespace"], ports))
+            asked = _is_asked(meta, current)
+            if not asked and outcomes.is_due(due := observe_outcomes(obj, account, ports)):
+                return due
+            remote = remote_of(spec, meta["namespace"], ports)
             commit = ports.git.fetch(remote, branch=spec.ref.branch, tag=spec.ref.tag, commit=spec.ref.commit)
             wanted, problems, files = self._at(commit, meta, spec, remote, ports)
             live, unreadable = _live(wanted, current, meta["namespace"], ports, account)
@@ -71,11 +80,14 @@ class GitSourceReconciler:
             unreadable=unreadable,
             account=account,
             confirmed=(meta.get("annotations") or {}).get(CONFIRM_PRUNE, ""),
+            asked=asked,
             now=ports.clock.now(),
         )
 
-    def decide(self, observed: Observed) -> Plan:
+    def decide(self, observed: Observed | outcomes.Observed) -> Plan:
         """Decide."""
+        if isinstance(observed, outcomes.Observed):
+            return outcomes.decide_outcomes(observed)
         return decide_gitsync(observed)
 
     def _at(self, commit: str, meta: dict[str, Any], spec: GitSourceSpec, remote: GitRemote, ports: Ports) -> _Read:
@@ -94,14 +106,12 @@ class GitSourceReconciler:
         return found
 
 
-def _secret(spec: GitSourceSpec, namespace: str, ports: Ports) -> dict[str, bytes] | None:
-    """Return the credentials, read as the operator: an account that applies models need not read Secrets for it."""
-    if spec.secret_ref is None:
-        return None
-    found = ports.cluster.get(SECRET, namespace, spec.secret_ref.name)
-    if found is None:
-        raise Waiting("SecretNotFound", f"there is no Secret {spec.secret_ref.name} in namespace {namespace}")
-    return credentials(found)
+def _is_asked(meta: dict[str, Any], status: GitSourceStatus) -> bool:
+    """Return whether there is a spec, or a request for a look, that no pass has answered yet."""
+    requested = (meta.get("annotations") or {}).get(REQUESTED_AT)
+    if requested is not None and requested != status.last_handled_reconcile_at:
+        return True
+    return status.observed_generation != int(meta.get("generation", 0))
 
 
 def _manifests(remote: GitRemote, blobs: Sequence[GitBlob], ports: Ports) -> tuple[list[Manifest], list[Problem], int]:

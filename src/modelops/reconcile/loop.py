@@ -17,7 +17,7 @@ from modelops.api.kinds import Kind
 from modelops.api.labels import REQUESTED_AT
 from modelops.api.v1alpha1.common import Condition, Status
 from modelops.domain import status as statuses
-from modelops.domain.plan import ConditionSpec, EventSpec, Plan
+from modelops.domain.plan import ConditionSpec, EventSpec, Plan, Setback
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient, Waiting
 from modelops.reconcile import workflows
 from modelops.reconcile.act import act
@@ -110,7 +110,8 @@ class Loop(Generic[_O]):
         except Exception as error:  # noqa: BLE001 - the one place; see the docstring of this module
             self._log.exception("%s %s: a bug in modelops", self.kind.resource.kind, key)
             return self._failed(key, obj, Transient("InternalError", f"{type(error).__name__}; see the operator's log"))
-        self._failures.pop(key, None)
+        if outcome.error is None:
+            self._failures.pop(key, None)
         return outcome
 
     def _pass(self, obj: dict[str, Any]) -> Outcome:
@@ -129,8 +130,10 @@ class Loop(Generic[_O]):
             obj = self._write(obj, plan.status_before, kept or _BEGUN)
         try:
             act(plan.actions, self._ports, each_by_itself=plan.each_by_itself, acting_as=plan.acting_as)
-        except Stalled as error:
-            if not plan.each_by_itself:
+        except ModelopsError as error:
+            if plan.setback is not None:
+                return self._set_back(obj, plan.setback, error)
+            if not (plan.each_by_itself and isinstance(error, Stalled)):
                 raise
             # What is wrong may be mended in git, where no watch looks.
             found = (condition.message for condition in plan.conditions if condition.status == "False")
@@ -139,6 +142,17 @@ class Loop(Generic[_O]):
         obj = self._write(obj, plan.status, plan.conditions)
         self._emit(obj, plan.events)
         return Outcome(plan.requeue_after, again=obj is not before)
+
+    def _set_back(self, obj: dict[str, Any], setback: Setback, error: ModelopsError) -> Outcome:
+        """Say what failed in a condition of its own; another pass, which comes at once, goes on with all else."""
+        self._log.warning("%s %s: %s", self.kind.resource.kind, obj["metadata"]["name"], error)
+        others = [one for one in self._status(obj).conditions if one.type != setback.condition]
+        told = (one.message for one in self._status(obj).conditions if one.type == setback.condition)
+        said = ConditionSpec(setback.condition, "False", error.reason, error.message)
+        self._write(obj, setback.status, [*map(statuses.said, others), said])
+        if error.message not in told:
+            self._emit(obj, [EventSpec(error.reason, error.message, "Warning")])
+        return Outcome(timedelta(0), error.reason, again=True)
 
     def _require_valid(self, obj: dict[str, Any]) -> None:
         try:

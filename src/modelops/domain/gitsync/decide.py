@@ -9,7 +9,7 @@ object that is to be applied for any reason is applied whole.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelops.api.accounts import ServiceAccount
@@ -19,6 +19,7 @@ from modelops.api.manifest import Problem
 from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus, InventoryEntry
 from modelops.domain import status
 from modelops.domain.gitsync.desired import ALLOWED, Wanted, says_the_same
+from modelops.domain.gitsync.outcomes import kept_condition, kept_outcomes
 from modelops.domain.plan import Action, ApplyObject, DeleteObject, EventSpec, Plan
 from modelops.errors import Forbidden
 
@@ -46,6 +47,8 @@ class Observed:
     confirmed: str
     """Value of the confirm-prune annotation: a commit."""
     now: datetime
+    asked: bool = False
+    """Whether the spec is new, or somebody asked for a look."""
     account: ServiceAccount | None = None
     """As whom everything is read, applied and pruned; None is the operator."""
     unreadable: Mapping[tuple[str, str], Forbidden] = field(default_factory=dict)
@@ -75,6 +78,7 @@ def decide_gitsync(seen: Observed) -> Plan:
             "last_attempted_revision": seen.revision,
             "last_fetched_at": _stamp(seen),
             "inventory": everything,
+            "outcomes": kept_outcomes(seen.spec, seen.status, asked=seen.asked),
         }
     )
     if problems or seen.unreadable:
@@ -110,12 +114,13 @@ def _plan(
 ) -> Plan:
     """Return the plan: what is tried is written down first, and an object that is refused stops no other one."""
     first = (before or new) if actions else None
+    retry = None if new.outcomes is None else new.outcomes.retry_at
     return Plan(
         new,
-        conditions,
+        (*conditions, *kept_condition(seen.spec, seen.status)),
         tuple(actions),
         events,
-        seen.spec.interval,
+        seen.spec.interval if retry is None else min(seen.spec.interval, max(retry - seen.now, timedelta(0))),
         status_before=first,
         each_by_itself=True,
         acting_as=seen.account,
