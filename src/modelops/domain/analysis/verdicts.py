@@ -15,6 +15,8 @@ from modelops.domain.analysis.expressions import ExpressionError, compile_expres
 from modelops.errors import Stalled
 
 _DEFAULT_MIN_SAMPLES: Final = 20
+_DEFAULT_MIN_ANSWERS: Final = 200
+"""Of prediction-drift; fewer show little."""
 _AGGREGATES: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "avg": lambda values: sum(values) / len(values),
     "max": max,
@@ -93,6 +95,8 @@ class Judge:
         if found.value is None:
             return found if evidence is None or reading.error is not None else _worse(found, evidence)
         judged = self._against_bounds(found.value, found.samples)
+        if is_drift(self.metric):
+            return replace(judged, message=f"{judged.message}{_of_both(reading)}")
         if evidence is not None:
             return _worse(judged, evidence)
         if self.metric.compare_to is None:
@@ -152,6 +156,16 @@ def is_sequential(metric: Metric) -> bool:
     return metric.compare_to is not None and metric.compare_to.stable.test == "sequential"
 
 
+def is_drift(metric: Metric) -> bool:
+    """Return whether a metric's value is one of canary and stable together."""
+    return metric.builtin == "prediction-drift"
+
+
+def needs_stable(metric: Metric) -> bool:
+    """Return whether a metric asks for stable's figures, too."""
+    return metric.compare_to is not None or is_drift(metric)
+
+
 def counts_requests(metric: Metric) -> bool:
     """Return whether a metric's samples are the requests that came through the gateway."""
     return metric.builtin in get_args(GatewayBuiltin)
@@ -161,6 +175,8 @@ def min_samples(metric: Metric) -> int:
     """Return how many samples make an answer conclusive; 0 when nothing counts them."""
     if metric.min_samples is not None:
         return metric.min_samples
+    if is_drift(metric):
+        return _DEFAULT_MIN_ANSWERS
     shares = metric.builtin or (metric.prometheus is not None and metric.prometheus.events_query)
     return _DEFAULT_MIN_SAMPLES if shares else 0
 
@@ -206,7 +222,7 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     """Return the one number that was answered; without a number the verdict, NoData or Error, is final."""
     if reading.error is not None:
         return Judgement("Error", message=reading.error)
-    counted = -math.inf if reading.samples is None or math.isnan(reading.samples) else reading.samples
+    counted = _counted(reading)
     samples = counted if math.isfinite(counted) else None
     if len(reading.values) > 1 and metric.aggregate is None:
         words = f"{len(reading.values)} series; aggregate in the query"
@@ -214,6 +230,8 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     needed = min_samples(metric)
     if needed and counted < needed:
         return Judgement("NoData", samples=samples, message=f"{samples or 0:.0f} of {needed} samples")
+    if is_drift(metric) and (others := _counted(reading.stable or Reading())) < (wanted := max(1, needed)):
+        return Judgement("NoData", samples=samples, message=f"stable: {max(0, others):.0f} of {wanted} samples")
     if not reading.values:
         return Judgement("NoData", samples=samples, message="no series")
     # One series that is not a number makes the whole not a number: it might have been the worst.
@@ -221,6 +239,17 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     if math.isnan(value):
         return Judgement("NoData", samples=samples, message="NaN")
     return Judgement("NoData", value, samples)
+
+
+def _counted(reading: Reading) -> float:
+    """Return how many samples there are; fewer than none when nobody knows."""
+    return -math.inf if reading.samples is None or math.isnan(reading.samples) else reading.samples
+
+
+def _of_both(reading: Reading) -> str:
+    """Return how many answers of either side were compared, as far as somebody counted them."""
+    sides = _counted(reading), _counted(reading.stable or Reading())
+    return ", of {:.0f} answers (stable {:.0f})".format(*sides) if all(map(math.isfinite, sides)) else ""
 
 
 def _against_stable(
