@@ -46,7 +46,7 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         pytest.param({**RANGE, "failureLimit": -1}, "-1 needs consecutiveSuccessLimit", id="nothing could ever fail"),
         pytest.param({**RANGE, "failureLimit": -2}, "failureLimit", id="below -1"),
         pytest.param({**RANGE, "minSamples": 5}, "needs samplesQuery", id="samples that nobody counts"),
-        pytest.param({**QUERY, "compareTo": {"stable": {}}}, "maxRelativeIncrease or max", id="compared by nothing"),
+        pytest.param({**QUERY, "compareTo": {"stable": {}}}, "needs maxRelativeIncrease,", id="compared by nothing"),
         pytest.param({**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": -1}}}, "maxRelative", id="negative"),
         pytest.param(
             {"builtin": "success-rate", "thresholdRange": {"min": 0.9}, "aggregate": "max"},
@@ -75,6 +75,11 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
             {"builtin": "prediction-drift", "compareTo": {"stable": {"maxAbsoluteIncrease": 0.1}}},
             "is itself a comparison with stable; give it a thresholdRange",
             id="drift compared",
+        ),
+        pytest.param(
+            {"builtin": "success-rate", "compareTo": {"stable": {"maxAbsoluteDecrease": 0.1}}},
+            "the share of failures is compared, which may decrease",
+            id="fewer failures",
         ),
         pytest.param({**COUNTED, **SEQUENTIAL, "aggregate": "sum"}, "with a query", id="aggregate of counts"),
         pytest.param(

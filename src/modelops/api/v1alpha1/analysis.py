@@ -74,13 +74,13 @@ class PrometheusQuery(Model):
 
 
 class StableComparison(Model):
-    """How much higher than stable's the canary's value may be. Of success-rate, the share of failures is compared."""
+    """How much the canary's value may differ from stable's. Of success-rate, the share of failures is compared."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "has(self.maxRelativeIncrease) || has(self.maxAbsoluteIncrease)",
-                "a comparison with stable needs maxRelativeIncrease or maxAbsoluteIncrease",
+                "has(self.maxRelativeIncrease) || has(self.maxAbsoluteIncrease) || has(self.maxAbsoluteDecrease)",
+                "a comparison with stable needs maxRelativeIncrease, maxAbsoluteIncrease or maxAbsoluteDecrease",
             )
         )
     }
@@ -89,6 +89,8 @@ class StableComparison(Model):
     """0.1 allows a tenth more than stable's value. Over a stable value of 0 it says nothing."""
     max_absolute_increase: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """In the metric's own unit. With maxRelativeIncrease both must hold; over a stable value of 0 this one alone."""
+    max_absolute_decrease: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """For what must not become less, such as the share of a class."""
     test: Literal["threshold", "sequential"] = "threshold"
     """threshold compares the two values of one look. sequential gathers evidence over all looks at the revision, for
     shares: a builtin, or eventsQuery with samplesQuery."""
@@ -134,6 +136,11 @@ class Metric(Model):
             rule(
                 "!has(self.builtin) || self.builtin != 'prediction-drift' || !has(self.compareTo)",
                 "prediction-drift is itself a comparison with stable; give it a thresholdRange, such as {max: 0.1}",
+            ),
+            rule(
+                "!has(self.builtin) || self.builtin != 'success-rate' || !has(self.compareTo) || "
+                "!has(self.compareTo.stable.maxAbsoluteDecrease)",
+                "of success-rate the share of failures is compared, which may decrease; use maxAbsoluteIncrease",
             ),
             SAMPLES_ARE_COUNTED,
             rule(
@@ -272,9 +279,9 @@ class EvidenceStatus(StatusModel):
 
     ticks: int = 0
     """Looks that counted."""
-    worse: Annotated[tuple[float, ...], Field(max_length=10)] = ()
-    """The capital of the bets on an increase beyond what is allowed."""
-    better: Annotated[tuple[float, ...], Field(max_length=4)] = ()
+    worse: Annotated[tuple[float, ...], Field(max_length=15)] = ()
+    """The capital of the bets on a change beyond what is allowed."""
+    better: Annotated[tuple[float, ...], Field(max_length=6)] = ()
     """The capital of the bets on the contrary."""
     spread: Annotated[tuple[float, ...], Field(max_length=4)] = ()
     """Running sums for the dispersion: recent events of both sides, squared surprises, their number."""

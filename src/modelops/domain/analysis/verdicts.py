@@ -192,6 +192,8 @@ def bound(metric: Metric) -> str:
             parts.append(f"{what}≤ {1 + stable.max_relative_increase:g} × stable's")
         if stable.max_absolute_increase is not None:
             parts.append(f"{what}≤ stable's + {stable.max_absolute_increase:g}")
+        if stable.max_absolute_decrease is not None:
+            parts.append(f"≥ stable's - {stable.max_absolute_decrease:g}")
     return " and ".join(parts) + (", by all looks together" if is_sequential(metric) else "")
 
 
@@ -255,7 +257,7 @@ def _of_both(reading: Reading) -> str:
 def _against_stable(
     metric: Metric, limits: StableComparison, canary: Judgement, stable_reading: Reading | None
 ) -> Judgement:
-    """Return whether the canary's value is at most so much higher than stable's."""
+    """Return whether the canary's value is at most so much higher, and at most so much lower, than stable's."""
     value, samples = canary.value, canary.samples
     assert value is not None
     if stable_reading is None:
@@ -272,16 +274,20 @@ def _against_stable(
     allowed = [] if absolute is None else [base + absolute]
     if relative is not None and base != 0:
         allowed.append(base + abs(base) * relative)
-    words = _compared_words(metric, mine, base, allowed)
+    least = -math.inf if limits.max_absolute_decrease is None else base - limits.max_absolute_decrease
+    words = _compared_words(metric, mine, base, allowed, least)
     if relative is not None and base == 0 and absolute is None and mine > 0:
         message = f"{words}: stable is 0, so a relative increase says nothing; add maxAbsoluteIncrease"
         return Judgement("NoData", value, samples, message, found.value)
     # A hair of tolerance: 1 - 0.9 is not quite 0.1.
-    good = mine <= min(allowed, default=0.0) + 1e-12
+    most = min(allowed, default=0.0 if relative is not None else math.inf)
+    good = least - 1e-12 <= mine <= most + 1e-12
     return Judgement("Pass" if good else "Fail", value, samples, words, found.value)
 
 
-def _compared_words(metric: Metric, mine: float, base: float, allowed: Sequence[float]) -> str:
+def _compared_words(metric: Metric, mine: float, base: float, allowed: Sequence[float], least: float) -> str:
     what = "share of failures " if metric.builtin == "success-rate" else ""
-    limit = f" against ≤ {min(allowed):.6g}" if allowed else ""
+    limits = [f"≤ {min(allowed):.6g}"] if allowed else []
+    limits += [f"≥ {least:.6g}"] if math.isfinite(least) else []
+    limit = f" against {' and '.join(limits)}" if limits else ""
     return f"{what}{mine:.6g}{limit} (stable {base:.6g})"
