@@ -18,6 +18,7 @@ OTHER: Final = "other"
 """The bin of all further classes."""
 _WHOLE: Final = 100
 """Whole numbers below it, of a model that answers whole numbers, are mostly classes: each is a bin."""
+_NUMBERS: Final = "biuf"
 _POSITIVE: Final = np.exp2(np.arange(-160, 321) / 8)
 """Bounds: eight to a doubling, a tenth more each, from a millionth to a million million."""
 _BOUNDS: Final = np.concatenate([-_POSITIVE[::-1], _POSITIVE])
@@ -47,8 +48,8 @@ def _names(outputs: Outputs, known: frozenset[str]) -> Iterator[str]:
         return (label if label in known else OTHER for label in outputs.label.tolist())
     prediction = outputs.prediction
     kind = prediction.dtype.kind
-    if kind not in "biuf":
-        return (f"text-{crc32(str(value).encode()) % 100:02}" for value in prediction.tolist())
+    if kind not in _NUMBERS:
+        return (f"text-{crc32(str(value).encode(errors='replace')) % 100:02}" for value in prediction.tolist())
     bins = (_NAMES[at] for at in _BOUNDS.searchsorted(prediction, side="right").tolist())
     if kind == "f":
         return bins
@@ -61,4 +62,6 @@ def _names(outputs: Outputs, known: frozenset[str]) -> Iterator[str]:
 def first_answer(outputs: Outputs) -> tuple[Any, bytes]:
     """Return all that was answered to the first row."""
     probabilities = b"" if outputs.probabilities is None else outputs.probabilities[0].tobytes()
-    return outputs.prediction[0], probabilities
+    value = outputs.prediction[0]
+    # A foreign model may answer anything, also what cannot be compared.
+    return value if outputs.prediction.dtype.kind in _NUMBERS else str(value), probabilities

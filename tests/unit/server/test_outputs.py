@@ -107,6 +107,16 @@ def test_same_class_with_other_probabilities_is_another_answer() -> None:
     assert 'modelops_server_repeated_answers_total{release="price",revision="abc"} 1.0' in text
 
 
+def test_answers_that_nobody_can_compare_break_nothing() -> None:
+    """A foreign model may answer lists, arrays, or text that is no text."""
+    metrics = ServerMetrics("price", "abc")
+    for x, answer in enumerate(([1, 2], np.arange(3), {"a": None}, "\ud800", None)):
+        answers = np.empty(1, dtype=object)
+        answers[0] = answer
+        metrics.told(Request({"x": [x]}, 1), Outputs(answers))
+    assert 'changed_rows_total{release="price",revision="abc"} 4.0' in metrics.render().decode()
+
+
 def test_classes_have_series_from_the_beginning() -> None:
     """So that none of a class is a figure, and a class that does not exist is none."""
     metrics = ServerMetrics("price", "abc")

@@ -222,9 +222,9 @@ class Metric(Model):
     dry_run: bool = False
     """Measured and shown; decides nothing."""
     min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
-    """Fewer samples are NoData. By default 20 for a builtin and for eventsQuery, 200 for prediction-drift, of stable's
-    answers as of the canary's. With test sequential the samples of
-    all looks at one weight count, and stable needs as many."""
+    """Fewer samples are NoData. By default 20 for a builtin and for eventsQuery, 200 for prediction-drift, for which
+    stable needs as many. With test sequential the samples of all looks at one weight count, and stable needs as many.
+    """
     no_data_policy: Policy | None = None
     """By default the analysis', as the next two."""
     no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
