@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -118,3 +119,30 @@ def test_outcomes_never_go_to_the_branch_that_is_synced(admin: Api) -> None:
         assert (answer.code, words in str(answer.body)) == (422 if words else 201, True), answer.body
         if not words:
             assert answer.body["spec"]["outcomes"]["branch"] == (spec["outcomes"].get("branch") or "modelops/outcomes")
+
+
+@pytest.mark.real_apiserver
+@pytest.mark.parametrize(
+    ("metric", "refused"),
+    [
+        ({"builtin": "class-share", "class": 'a "cat"', "thresholdRange": {"max": 1}}, ""),
+        ({"builtin": "class-share", "thresholdRange": {"max": 1}}, "class is for builtin class-share, which needs it"),
+        ({"builtin": "saturation", "class": "cat", "thresholdRange": {"max": 1}}, "class is for builtin class-share"),
+        ({"builtin": "prediction-drift", "thresholdRange": {"max": 0.1}}, ""),
+        (
+            {"builtin": "prediction-drift", "compareTo": {"stable": {"maxAbsoluteDecrease": 0}}},
+            "is itself a comparison with stable",
+        ),
+    ],
+)
+def test_what_is_asked_of_answers_is_checked_at_admission(admin: Api, metric: dict[str, Any], refused: str) -> None:
+    """By the rules in the definition, as the API server reads them."""
+    spec = {
+        "model": {"name": "price", "version": "1"},
+        "strategy": {"canary": {"steps": [{"setWeight": 50}]}},
+        "analysis": {"metrics": [{"name": "m", **metric}]},
+    }
+    obj = {"apiVersion": "modelops.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "answers"}, "spec": spec}
+    answer = admin.call("POST", f"{_OURS}/namespaces/default/modelreleases?dryRun=All", obj)
+    assert answer.code == (422 if refused else 201)
+    assert refused in str(answer.body)

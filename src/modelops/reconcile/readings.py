@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Metric
+from modelops.domain.analysis.drift import drift
 from modelops.domain.analysis.flavours import figures_of
 from modelops.domain.analysis.queries import SHORTEST_WINDOW, Figures, Subject, bucket_for, fill
-from modelops.domain.analysis.server_figures import ServerFigures
-from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_sequential, min_samples
+from modelops.domain.analysis.server_figures import ServerFigures, answers_by_bin
+from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_drift, is_sequential, min_samples
 from modelops.errors import ModelopsError
 from modelops.reconcile.bundle import Ports
 
@@ -40,6 +41,8 @@ def read_metric(
         now: the time of the answer.
         since: from when on a test sequential counts; by default one interval ago.
     """
+    if is_drift(metric):
+        return Reading() if stable is None else _drifted((subject, stable), ports, step, now)
     if metric.compare_to is None or stable is None:
         return _read(metric, subject, ports, interval, step, now)
     if not is_sequential(metric):
@@ -95,7 +98,7 @@ def _counted(
         for subject in subjects:
             events, samples = _counters(metric, subject, ports, now - since, now)
             query = query or events
-            sides.append((_count(ports, events, now), _count(ports, samples, now)))
+            sides.append((_count(ports, events, now, _unless_counted(metric)), _count(ports, samples, now)))
     except ModelopsError as error:
         return Reading(query, error=f"{'stable: ' if sides else ''}{error.message}")
     except ValueError as error:
@@ -103,6 +106,28 @@ def _counted(
     (events_seen, samples_seen), (stable_events, stable_samples) = sides
     counts = Counts(since, now, events_seen, samples_seen, stable_events, stable_samples)
     return replace(reading, query=query, counts=counts)
+
+
+def _drifted(subjects: tuple[Subject, Subject], ports: Ports, step: timedelta, now: datetime) -> Reading:
+    """Return how far canary and stable are apart, by all of their answers since figures count for this weight."""
+    query, sides = "", []
+    try:
+        for subject in subjects:
+            asked = answers_by_bin(subject, step)
+            query = query or asked
+            sides.append({one.labels.get("bin", ""): _sound(one.value) for one in ports.metrics.query(asked, now)})
+    except ModelopsError as error:
+        return Reading(query, error=f"{'stable: ' if sides else ''}{error.message}")
+    except ValueError as error:
+        return Reading(query, error=f"{'stable: ' if sides else ''}{error}")
+    samples, stable_samples = (round(sum(side.values())) for side in sides)
+    values = (drift(*sides),) if samples and stable_samples else ()
+    return Reading(query, values, samples, stable=Reading(samples=stable_samples))
+
+
+def _unless_counted(metric: Metric) -> str:
+    """Return what it means that nobody counts a metric's events; nothing: there were none."""
+    return f"no server has answered with class {metric.class_!r}" if metric.builtin == "class-share" else ""
 
 
 def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta, now: datetime) -> tuple[str, str]:
@@ -125,8 +150,15 @@ class _Builtin:
 
 def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _Builtin:
     match metric.builtin:
-        case "nonfinite-share" | "missing-input-share" | "unknown-category-share" | "saturation":
-            server = ServerFigures(subject, metric.builtin)
+        case (
+            "nonfinite-share"
+            | "missing-input-share"
+            | "unknown-category-share"
+            | "saturation"
+            | "constant-share"
+            | "class-share"
+        ):
+            server = ServerFigures(subject, metric.builtin, metric.class_ or "")
             return _Builtin(server.value, server.events, server.samples)
         case "success-rate":
             figures = figures_of(subject)
@@ -141,7 +173,7 @@ def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _
                 lambda window: figures.slow(window, _bucket(metric, figures, ports, window, now)),
                 figures.slow_samples,
             )
-        case None:
+        case "prediction-drift" | None:
             raise ValueError("the metric asks nothing")
 
 
@@ -155,18 +187,24 @@ def _values(ports: Ports, query: str, now: datetime) -> tuple[float, ...]:
     return tuple(series.value for series in ports.metrics.query(query, now))
 
 
-def _count(ports: Ports, query: str, now: datetime) -> float:
-    """Return the one number a query answers, where no series are 0.
+def _count(ports: Ports, query: str, now: datetime, unless: str = "") -> float:
+    """Return the one number a query answers, where no series are 0, or mean something else.
 
     Raises:
         ValueError: the answer is no count; it must not look like no failures.
     """
     values = _values(ports, query, now)
+    if not values and unless:
+        raise ValueError(unless)
     if len(values) > 1:
         raise ValueError(f"{len(values)} series of a count; add them up in the query")
-    if values and not math.isfinite(values[0]):
-        raise ValueError(f"a count is {values[0]:g}")
-    return values[0] if values else 0.0
+    return _sound(values[0]) if values else 0.0
+
+
+def _sound(count: float) -> float:
+    if not math.isfinite(count):
+        raise ValueError(f"a count is {count:g}")
+    return count
 
 
 def _number(ports: Ports, query: str, now: datetime) -> float:

@@ -43,6 +43,7 @@ class ModelServer:
         self._name = name
         self._version = version
         self._metrics = metrics
+        metrics.expect(predictor.classes)
         self._inputs = {column.name: column for column in predictor.inputs}
         self._batcher = Batcher(predictor, on_batch=metrics.batch)
         self._ready = False
@@ -149,6 +150,7 @@ class ModelServer:
         if not outputs.finite():
             self._metrics.nonfinite.inc()
             raise ModelFailedError("a non-finite output")
+        self._metrics.told(parsed, outputs)
         return outputs
 
     async def _server_metadata(self, _: web.Request) -> web.Response:

@@ -82,6 +82,8 @@ def bounds_of(metric: Mapping[str, Any], stable: float | None) -> dict[str, floa
         failures = metric.get("builtin") == "success-rate"
         base = 1 - stable if failures else stable
         relative, absolute = limits.get("maxRelativeIncrease"), limits.get("maxAbsoluteIncrease")
+        if (less := limits.get("maxAbsoluteDecrease")) is not None:
+            lower.append(base - less)
         allowed = [] if absolute is None else [base + absolute]
         if relative is not None and base:
             allowed.append(base + abs(base) * relative)

@@ -41,8 +41,11 @@ def _release(shop: Shop, version: str) -> None:
     serving: dict[str, Any] = shop.manifest(version, STRATEGY)["spec"]["serving"]
     spec = serving["podTemplate"]["spec"]
     spec |= {key: GPU_POOL[key] for key in ("tolerations", "nodeSelector")}
-    spec["terminationGracePeriodSeconds"] = 5
-    spec["containers"][0]["resources"] = {"limits": {GPU: "1"}}
+    # It ends at once at SIGTERM, while proxies still know it.
+    spec["containers"][0] |= {
+        "resources": {"limits": {GPU: "1"}},
+        "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+    }
     shop.release(version, STRATEGY, serving={**serving, "surge": "none"})
 
 

@@ -46,7 +46,7 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         pytest.param({**RANGE, "failureLimit": -1}, "-1 needs consecutiveSuccessLimit", id="nothing could ever fail"),
         pytest.param({**RANGE, "failureLimit": -2}, "failureLimit", id="below -1"),
         pytest.param({**RANGE, "minSamples": 5}, "needs samplesQuery", id="samples that nobody counts"),
-        pytest.param({**QUERY, "compareTo": {"stable": {}}}, "maxRelativeIncrease or max", id="compared by nothing"),
+        pytest.param({**QUERY, "compareTo": {"stable": {}}}, "needs maxRelativeIncrease,", id="compared by nothing"),
         pytest.param({**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": -1}}}, "maxRelative", id="negative"),
         pytest.param(
             {"builtin": "success-rate", "thresholdRange": {"min": 0.9}, "aggregate": "max"},
@@ -68,6 +68,19 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         pytest.param({**SEQUENTIAL, "prometheus": {"samplesQuery": "s"}}, "one of query and eventsQuery", id="neither"),
         pytest.param({**SEQUENTIAL, "prometheus": {"eventsQuery": "e"}}, "needs samplesQuery", id="events of what"),
         pytest.param({"builtin": "saturation", **SEQUENTIAL}, "saturation is a share of time", id="evidence of time"),
+        pytest.param({"builtin": "class-share", "thresholdRange": {"max": 1}}, "class is for builtin", id="no class"),
+        pytest.param({**RANGE, "class": "cat"}, "class is for builtin class-share", id="class of a query"),
+        pytest.param({"builtin": "prediction-drift"}, "needs thresholdRange", id="drift without a bound"),
+        pytest.param(
+            {"builtin": "prediction-drift", "compareTo": {"stable": {"maxAbsoluteIncrease": 0.1}}},
+            "is itself a comparison with stable; give it a thresholdRange",
+            id="drift compared",
+        ),
+        pytest.param(
+            {"builtin": "success-rate", "compareTo": {"stable": {"maxAbsoluteDecrease": 0.1}}},
+            "the share of failures is compared, which may decrease",
+            id="fewer failures",
+        ),
         pytest.param({**COUNTED, **SEQUENTIAL, "aggregate": "sum"}, "with a query", id="aggregate of counts"),
         pytest.param(
             {**COUNTED, "compareTo": {"stable": {"maxRelativeIncrease": 0, "test": "t"}}}, "test", id="unknown test"
@@ -96,6 +109,9 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
         pytest.param({"builtin": "success-rate", **SEQUENTIAL}, id="evidence of a builtin"),
         pytest.param({"builtin": "unknown-category-share", **SEQUENTIAL}, id="evidence of a builtin of the servers"),
         pytest.param({"builtin": "saturation", "thresholdRange": {"max": 0.8}}, id="saturation"),
+        pytest.param({"builtin": "prediction-drift", "thresholdRange": {"max": 0.1}}, id="drift"),
+        pytest.param({"builtin": "class-share", "class": 'a "cat"', "thresholdRange": {"max": 0.8}}, id="class share"),
+        pytest.param({"builtin": "class-share", "class": "cat", **SEQUENTIAL}, id="evidence of a class"),
         pytest.param({**COUNTED, **SEQUENTIAL, "minSamples": 500}, id="evidence of own counts"),
         pytest.param({**COUNTED, "thresholdRange": {"max": 0.1}}, id="own counts and a bound"),
         pytest.param({**RANGE, "dryRun": True, "initialDelay": "5m", "errorPolicy": "Fail"}, id="everything else"),

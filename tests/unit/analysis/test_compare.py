@@ -11,6 +11,7 @@ from tests.unit.analysis.playing import AWAY, NAN, QUERY, Answer, outcome, readi
 RELATIVE = {"maxRelativeIncrease": 0.5}
 ABSOLUTE = {"maxAbsoluteIncrease": 0.01}
 EITHER = RELATIVE | ABSOLUTE
+LESS = {"maxAbsoluteDecrease": 0.02}
 
 
 def compared(limits: dict[str, float], **more: Any) -> Metric:
@@ -35,6 +36,13 @@ def both(canary: float, stable: Answer) -> Reading:
         pytest.param(RELATIVE, 0.01, 0.0, "NoData", "add maxAbsoluteIncrease", id="a share of 0 says nothing"),
         pytest.param(EITHER, 0.01, 0.0, "Pass", "≤ 0.01", id="stable 0: the difference alone"),
         pytest.param(EITHER, 0.02, 0.0, "Fail", "≤ 0.01", id="stable 0: the difference alone fails"),
+        pytest.param(LESS, 0.08, 0.1, "Pass", "0.08 against ≥ 0.08 (stable 0.1)", id="just not too little"),
+        pytest.param(LESS, 0.07, 0.1, "Fail", "0.07 against ≥ 0.08 (stable 0.1)", id="too little"),
+        pytest.param(LESS, 0.9, 0.1, "Pass", "≥ 0.08", id="any more"),
+        pytest.param(LESS | ABSOLUTE, 0.12, 0.1, "Fail", "≤ 0.11 and ≥ 0.08", id="between two limits, too much"),
+        pytest.param(LESS | ABSOLUTE, 0.07, 0.1, "Fail", "≤ 0.11 and ≥ 0.08", id="between two limits, too little"),
+        pytest.param(LESS | RELATIVE, 0.01, 0.0, "NoData", "relative increase says", id="a share of 0 and too little"),
+        pytest.param(LESS, float("-inf"), 0.1, "Fail", "-inf against ≥ 0.08", id="infinitely less"),
         pytest.param(RELATIVE, -0.6, -1.0, "Pass", "≤ -0.5", id="below zero a share is of the size"),
         pytest.param(RELATIVE, -0.4, -1.0, "Fail", "≤ -0.5", id="below zero, beyond"),
         pytest.param(RELATIVE, 0.1, None, "NoData", "stable: no series", id="stable has no series"),

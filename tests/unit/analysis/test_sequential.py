@@ -89,6 +89,42 @@ def test_limits(limits: dict[str, float], canary: float, stable: float, verdict:
     assert judged(after(15, (canary, 1000), (stable, 4000), of=of), of).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("limits", "canary", "stable", "verdict"),
+    [
+        pytest.param({"maxAbsoluteDecrease": 0.05}, 270, 1200, "Pass", id="within the difference"),
+        pytest.param({"maxAbsoluteDecrease": 0.05}, 150, 1200, "Fail", id="half of it"),
+        pytest.param({"maxAbsoluteDecrease": 0.05}, 900, 1200, "Pass", id="more is no less"),
+        pytest.param({"maxAbsoluteDecrease": 0.05, "maxAbsoluteIncrease": 0.05}, 600, 1200, "Fail", id="both: more"),
+        pytest.param({"maxAbsoluteDecrease": 0.05, "maxAbsoluteIncrease": 0.05}, 150, 1200, "Fail", id="both: less"),
+        pytest.param({"maxAbsoluteDecrease": 0.05, "maxAbsoluteIncrease": 0.05}, 300, 1200, "Pass", id="both: as much"),
+    ],
+)
+def test_share_that_must_not_become_less(limits: dict[str, float], canary: float, stable: float, verdict: str) -> None:
+    """Of 1000 and 4000 answers a look, of which stable has 30 % of the class."""
+    compare = {"stable": {**limits, "test": "sequential"}}
+    of = Metric.model_validate({"name": "cats", "builtin": "class-share", "class": "cat", "compareTo": compare})
+    found = judged(after(15, (canary, 1000), (stable, 4000), of=of), of)
+    assert found.verdict == verdict
+    assert found.message.endswith("of a change, alarm at 200")
+    assert "≥ stable's - 0.05" in bound(of)
+
+
+def test_share_that_does_not_become_less_is_no_alarm() -> None:
+    """100 releases of 60 looks at 30 % of the class on either side, between two limits: none is stopped."""
+    limits = {"maxAbsoluteDecrease": 0.02, "maxAbsoluteIncrease": 0.02, "test": "sequential"}
+    of = Metric.model_validate(
+        {"name": "cats", "builtin": "class-share", "class": "cat", "compareTo": {"stable": limits}}
+    )
+    for number in range(100):
+        dice, found = np.random.default_rng((9, number)), None
+        for minute in range(1, 61):
+            sides = (dice.binomial(120, 0.3), 120), (dice.binomial(480, 0.3), 480)
+            found = counted(found, of, counts(minute, *sides), None)
+        assert found is not None
+        assert judged(found, of).verdict != "Fail"
+
+
 def test_what_was_counted_is_not_counted_again() -> None:
     """A look that is repeated after a crash, or one that overlaps, changes nothing; a gap is no matter."""
     once = after(3, (6, 120), (8, 480))
@@ -339,9 +375,10 @@ def test_what_is_worse_is_found() -> None:
 
 
 def test_status_stays_small_with_as_many_as_there_may_be() -> None:
-    """32 sequential metrics with two limits, 500 looks: their state and one measurement each at least are kept."""
-    both = {"maxRelativeIncrease": 0.1, "maxAbsoluteIncrease": 0.01, "test": "sequential"}
-    analysis = release(*[{"builtin": "success-rate", "compareTo": {"stable": both}}] * 32).analysis
+    """32 sequential metrics with three limits, 500 looks: their state and one measurement each at least are kept."""
+    limits = {"maxRelativeIncrease": 0.1, "maxAbsoluteIncrease": 0.01, "maxAbsoluteDecrease": 0.01}
+    compare = {"stable": {**limits, "test": "sequential"}}
+    analysis = release(*[{"builtin": "client-error-share", "compareTo": compare}] * 32).analysis
     status = ModelReleaseStatus(weight=20)
     dice = np.random.default_rng(2)
     for minute in range(1, 501):

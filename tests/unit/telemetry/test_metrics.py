@@ -199,6 +199,7 @@ def test_outcomes_are_counted_once_and_only_by_who_saw_them(world: World, metric
         (2.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}, {"upper": 2.2}),
         (0.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "maxAbsoluteIncrease": 0.5}}}, {"upper": 0.5}),
         (0.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}, {}),
+        (0.3, {"compareTo": {"stable": {"maxAbsoluteDecrease": 0.1}}}, {"lower": 0.2}),
         (2.0, {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "test": "sequential"}}}, {}),
     ],
 )

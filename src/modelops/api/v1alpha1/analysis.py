@@ -14,7 +14,15 @@ Verdict = Literal["Pass", "Fail", "NoData", "Error"]
 Policy = Literal["Hold", "Pause", "Fail"]
 Aggregate = Literal["avg", "max", "min", "sum"]
 GatewayBuiltin = Literal["success-rate", "client-error-share", "slow-share"]
-ServerBuiltin = Literal["nonfinite-share", "missing-input-share", "unknown-category-share", "saturation"]
+ServerBuiltin = Literal[
+    "nonfinite-share",
+    "missing-input-share",
+    "unknown-category-share",
+    "saturation",
+    "constant-share",
+    "class-share",
+    "prediction-drift",
+]
 Outcome = Literal["Running", "Successful", "Failed", "Inconclusive", "Error", "Skipped"]
 ArgumentValue = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_.:/|*+-]+$")]
 """No quotes, backslashes, blanks, brackets or braces: it ends neither the string nor the selector that it stands in."""
@@ -66,13 +74,13 @@ class PrometheusQuery(Model):
 
 
 class StableComparison(Model):
-    """How much higher than stable's the canary's value may be. Of success-rate, the share of failures is compared."""
+    """How much the canary's value may differ from stable's. Of success-rate, the share of failures is compared."""
 
     model_config = {
         "json_schema_extra": rules(
             rule(
-                "has(self.maxRelativeIncrease) || has(self.maxAbsoluteIncrease)",
-                "a comparison with stable needs maxRelativeIncrease or maxAbsoluteIncrease",
+                "has(self.maxRelativeIncrease) || has(self.maxAbsoluteIncrease) || has(self.maxAbsoluteDecrease)",
+                "a comparison with stable needs maxRelativeIncrease, maxAbsoluteIncrease or maxAbsoluteDecrease",
             )
         )
     }
@@ -81,6 +89,8 @@ class StableComparison(Model):
     """0.1 allows a tenth more than stable's value. Over a stable value of 0 it says nothing."""
     max_absolute_increase: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """In the metric's own unit. With maxRelativeIncrease both must hold; over a stable value of 0 this one alone."""
+    max_absolute_decrease: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """For what must not become less, such as the share of a class."""
     test: Literal["threshold", "sequential"] = "threshold"
     """threshold compares the two values of one look. sequential gathers evidence over all looks at the revision, for
     shares: a builtin, or eventsQuery with samplesQuery."""
@@ -118,6 +128,19 @@ class Metric(Model):
             rule(
                 "(has(self.builtin) && self.builtin == 'slow-share') == has(self.slo)",
                 "slo is for builtin slow-share, which needs it",
+            ),
+            rule(
+                "(has(self.builtin) && self.builtin == 'class-share') == has(self.class)",
+                "class is for builtin class-share, which needs it",
+            ),
+            rule(
+                "!has(self.builtin) || self.builtin != 'prediction-drift' || !has(self.compareTo)",
+                "prediction-drift is itself a comparison with stable; give it a thresholdRange, such as {max: 0.1}",
+            ),
+            rule(
+                "!has(self.builtin) || self.builtin != 'success-rate' || !has(self.compareTo) || "
+                "!has(self.compareTo.stable.maxAbsoluteDecrease)",
+                "of success-rate the share of failures is compared, which may decrease; use maxAbsoluteIncrease",
             ),
             SAMPLES_ARE_COUNTED,
             rule(
@@ -160,10 +183,14 @@ class Metric(Model):
     """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
     client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
     model itself fails. From the servers' figures, with runtime modelops: nonfinite-share of the answers,
-    missing-input-share of the values that the model was asked about, unknown-category-share of the categories, and
-    saturation, the share of its time in which the model works."""
+    missing-input-share of the values that the model was asked about, unknown-category-share of the categories,
+    constant-share of the answers that are those to the row before, class-share of the answers, and saturation, the
+    share of its time in which the model works; and prediction-drift, which is no share but how far the canary's answers
+    lie from stable's, 0–4: as the population stability index, less what chance makes of so many samples."""
     slo: Annotated[float, Field(gt=0, le=3600)] | None = None
     """For slow-share: a request that takes longer is slow. Seconds."""
+    class_: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(default=None, alias="class")
+    """For class-share: the class, as the model names it."""
     prometheus: PrometheusQuery | None = None
     template: TemplateUse | None = None
     """The query of a MetricTemplate, and its aggregate, bound and minSamples where this metric gives none."""
@@ -195,8 +222,9 @@ class Metric(Model):
     dry_run: bool = False
     """Measured and shown; decides nothing."""
     min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
-    """Fewer samples are NoData. By default 20 for a builtin and for eventsQuery. With test sequential the samples of
-    all looks at one weight count, and stable needs as many."""
+    """Fewer samples are NoData. By default 20 for a builtin and for eventsQuery, 200 for prediction-drift, for which
+    stable needs as many. With test sequential the samples of all looks at one weight count, and stable needs as many.
+    """
     no_data_policy: Policy | None = None
     """By default the analysis', as the next two."""
     no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
@@ -251,9 +279,9 @@ class EvidenceStatus(StatusModel):
 
     ticks: int = 0
     """Looks that counted."""
-    worse: Annotated[tuple[float, ...], Field(max_length=10)] = ()
-    """The capital of the bets on an increase beyond what is allowed."""
-    better: Annotated[tuple[float, ...], Field(max_length=4)] = ()
+    worse: Annotated[tuple[float, ...], Field(max_length=15)] = ()
+    """The capital of the bets on a change beyond what is allowed."""
+    better: Annotated[tuple[float, ...], Field(max_length=6)] = ()
     """The capital of the bets on the contrary."""
     spread: Annotated[tuple[float, ...], Field(max_length=4)] = ()
     """Running sums for the dispersion: recent events of both sides, squared surprises, their number."""

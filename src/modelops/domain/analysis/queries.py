@@ -112,12 +112,13 @@ def _filled(template: str, fields: Mapping[str, str]) -> str:
     return _FIELD.sub(value, template)
 
 
-def grown(series: str, window: timedelta) -> str:
-    """Return the query for how much counters grew in the window, added up."""
+def grown(series: str, window: timedelta, by: str = "") -> str:
+    """Return the query for how much counters grew in the window, added up; for each value of a label, if wanted."""
     w = window_text(window)
     # A reset between the last scrape before the window and the first one in it is in no range; it shows as a loss.
     difference = f"(({series} - ({series} offset {w})) >= 0)"
-    return f"sum(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
+    each = f" by ({by}) " if by else ""
+    return f"sum{each}(({difference} unless (resets({series}[{w}]) > 0)) or {series})"
 
 
 def bucket_bounds(series: str, window: timedelta) -> str:

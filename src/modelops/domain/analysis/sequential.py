@@ -8,7 +8,7 @@ import math
 from typing import Final
 
 from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, EvidenceStatus, Metric
-from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, worse
+from modelops.domain.analysis.evidence import Allowance, Bet, Tick, advanced, better, worse
 from modelops.domain.analysis.verdicts import Counts, Judgement, counts_requests, is_sequential, min_samples
 
 MISMATCH: Final = "SampleRatioMismatch"
@@ -49,7 +49,6 @@ def counted(
         max(0.0, min(counts.stable_events, stable_samples)),
         stable_samples,
     )
-    bets = [(tick, allowed) for allowed in _allowances(metric)]
     split = found.split
     if weight is not None and 0 < weight < 100:
         requests = Tick(tick.samples, weight, tick.other_samples, 100 - weight)
@@ -60,7 +59,7 @@ def counted(
         events=found.events + tick.events,
         stable_samples=found.stable_samples + tick.other_samples,
         stable_events=found.stable_events + tick.other_events,
-        evidence=advanced(found.evidence, bets, contrary=True),
+        evidence=advanced(found.evidence, _bets(metric, tick), contrary=True),
         split=split,
     )
 
@@ -104,13 +103,15 @@ def compared(metric: Metric, comparison: ComparisonStatus | None, level: float) 
     return Judgement("Pass", value, samples, words, stable)
 
 
-def _allowances(metric: Metric) -> tuple[Allowance, ...]:
+def _bets(metric: Metric, tick: Tick) -> tuple[Bet, ...]:
+    """Return one bet for each limit; that the canary has too little is that stable has too much more."""
     assert metric.compare_to is not None
     limits = metric.compare_to.stable
-    relative, absolute = limits.max_relative_increase, limits.max_absolute_increase
+    relative, absolute, less = limits.max_relative_increase, limits.max_absolute_increase, limits.max_absolute_decrease
     return (
-        *(() if relative is None else (Allowance(times=1 + relative),)),
-        *(() if absolute is None else (Allowance(plus=absolute),)),
+        *(() if relative is None else ((tick, Allowance(times=1 + relative)),)),
+        *(() if absolute is None else ((tick, Allowance(plus=absolute)),)),
+        *(() if less is None else ((tick.swapped(), Allowance(plus=less)),)),
     )
 
 
@@ -129,5 +130,7 @@ def _words(metric: Metric, comparison: ComparisonStatus, evidence: float, alarm:
             (comparison.stable_events, comparison.stable_samples),
         )
     )
+    assert metric.compare_to is not None
+    change = "an increase" if metric.compare_to.stable.max_absolute_decrease is None else "a change"
     so_far = f"{evidence:.3g}" if evidence < 100 else f"{evidence:.0f}"
-    return f"{what}{mine} (stable {others}), evidence {so_far} of an increase, alarm at {alarm:.0f}"
+    return f"{what}{mine} (stable {others}), evidence {so_far} of {change}, alarm at {alarm:.0f}"

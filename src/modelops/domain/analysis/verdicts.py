@@ -15,6 +15,8 @@ from modelops.domain.analysis.expressions import ExpressionError, compile_expres
 from modelops.errors import Stalled
 
 _DEFAULT_MIN_SAMPLES: Final = 20
+_DEFAULT_MIN_ANSWERS: Final = 200
+"""Of prediction-drift; fewer show little."""
 _AGGREGATES: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
     "avg": lambda values: sum(values) / len(values),
     "max": max,
@@ -93,6 +95,8 @@ class Judge:
         if found.value is None:
             return found if evidence is None or reading.error is not None else _worse(found, evidence)
         judged = self._against_bounds(found.value, found.samples)
+        if is_drift(self.metric):
+            return replace(judged, message=f"{judged.message}{_of_both(reading)}")
         if evidence is not None:
             return _worse(judged, evidence)
         if self.metric.compare_to is None:
@@ -152,6 +156,16 @@ def is_sequential(metric: Metric) -> bool:
     return metric.compare_to is not None and metric.compare_to.stable.test == "sequential"
 
 
+def is_drift(metric: Metric) -> bool:
+    """Return whether a metric's value is one of canary and stable together."""
+    return metric.builtin == "prediction-drift"
+
+
+def needs_stable(metric: Metric) -> bool:
+    """Return whether a metric asks for stable's figures, too."""
+    return metric.compare_to is not None or is_drift(metric)
+
+
 def counts_requests(metric: Metric) -> bool:
     """Return whether a metric's samples are the requests that came through the gateway."""
     return metric.builtin in get_args(GatewayBuiltin)
@@ -161,6 +175,8 @@ def min_samples(metric: Metric) -> int:
     """Return how many samples make an answer conclusive; 0 when nothing counts them."""
     if metric.min_samples is not None:
         return metric.min_samples
+    if is_drift(metric):
+        return _DEFAULT_MIN_ANSWERS
     shares = metric.builtin or (metric.prometheus is not None and metric.prometheus.events_query)
     return _DEFAULT_MIN_SAMPLES if shares else 0
 
@@ -176,6 +192,8 @@ def bound(metric: Metric) -> str:
             parts.append(f"{what}≤ {1 + stable.max_relative_increase:g} × stable's")
         if stable.max_absolute_increase is not None:
             parts.append(f"{what}≤ stable's + {stable.max_absolute_increase:g}")
+        if stable.max_absolute_decrease is not None:
+            parts.append(f"≥ stable's - {stable.max_absolute_decrease:g}")
     return " and ".join(parts) + (", by all looks together" if is_sequential(metric) else "")
 
 
@@ -206,7 +224,7 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     """Return the one number that was answered; without a number the verdict, NoData or Error, is final."""
     if reading.error is not None:
         return Judgement("Error", message=reading.error)
-    counted = -math.inf if reading.samples is None or math.isnan(reading.samples) else reading.samples
+    counted = _counted(reading)
     samples = counted if math.isfinite(counted) else None
     if len(reading.values) > 1 and metric.aggregate is None:
         words = f"{len(reading.values)} series; aggregate in the query"
@@ -214,6 +232,8 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     needed = min_samples(metric)
     if needed and counted < needed:
         return Judgement("NoData", samples=samples, message=f"{samples or 0:.0f} of {needed} samples")
+    if is_drift(metric) and (others := _counted(reading.stable or Reading())) < (wanted := max(1, needed)):
+        return Judgement("NoData", samples=samples, message=f"stable: {max(0, others):.0f} of {wanted} samples")
     if not reading.values:
         return Judgement("NoData", samples=samples, message="no series")
     # One series that is not a number makes the whole not a number: it might have been the worst.
@@ -223,10 +243,21 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
     return Judgement("NoData", value, samples)
 
 
+def _counted(reading: Reading) -> float:
+    """Return how many samples there are; fewer than none when nobody knows."""
+    return -math.inf if reading.samples is None or math.isnan(reading.samples) else reading.samples
+
+
+def _of_both(reading: Reading) -> str:
+    """Return how many answers of either side were compared, as far as somebody counted them."""
+    sides = _counted(reading), _counted(reading.stable or Reading())
+    return ", of {:.0f} answers (stable {:.0f})".format(*sides) if all(map(math.isfinite, sides)) else ""
+
+
 def _against_stable(
     metric: Metric, limits: StableComparison, canary: Judgement, stable_reading: Reading | None
 ) -> Judgement:
-    """Return whether the canary's value is at most so much higher than stable's."""
+    """Return whether the canary's value is at most so much higher, and at most so much lower, than stable's."""
     value, samples = canary.value, canary.samples
     assert value is not None
     if stable_reading is None:
@@ -243,16 +274,20 @@ def _against_stable(
     allowed = [] if absolute is None else [base + absolute]
     if relative is not None and base != 0:
         allowed.append(base + abs(base) * relative)
-    words = _compared_words(metric, mine, base, allowed)
+    least = -math.inf if limits.max_absolute_decrease is None else base - limits.max_absolute_decrease
+    words = _compared_words(metric, mine, base, allowed, least)
     if relative is not None and base == 0 and absolute is None and mine > 0:
         message = f"{words}: stable is 0, so a relative increase says nothing; add maxAbsoluteIncrease"
         return Judgement("NoData", value, samples, message, found.value)
     # A hair of tolerance: 1 - 0.9 is not quite 0.1.
-    good = mine <= min(allowed, default=0.0) + 1e-12
+    most = min(allowed, default=0.0 if relative is not None else math.inf)
+    good = least - 1e-12 <= mine <= most + 1e-12
     return Judgement("Pass" if good else "Fail", value, samples, words, found.value)
 
 
-def _compared_words(metric: Metric, mine: float, base: float, allowed: Sequence[float]) -> str:
+def _compared_words(metric: Metric, mine: float, base: float, allowed: Sequence[float], least: float) -> str:
     what = "share of failures " if metric.builtin == "success-rate" else ""
-    limit = f" against ≤ {min(allowed):.6g}" if allowed else ""
+    limits = [f"≤ {min(allowed):.6g}"] if allowed else []
+    limits += [f"≥ {least:.6g}"] if math.isfinite(least) else []
+    limit = f" against {' and '.join(limits)}" if limits else ""
     return f"{what}{mine:.6g}{limit} (stable {base:.6g})"

@@ -10,6 +10,7 @@ from typing import Final
 
 from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.domain.analysis.verdicts import needs_stable
 from modelops.domain.release.routing import gets_requests
 
 _RETRY: Final = timedelta(seconds=10)
@@ -75,7 +76,7 @@ def _looks(status: ModelReleaseStatus, analysis: Analysis) -> dict[str, datetime
     return {
         m.name: _look(m, found.get(m.name), start, begun, interval_of(m, analysis))
         for m in analysis.metrics
-        if not (m.compare_to and is_alone(status))
+        if not (needs_stable(m) and is_alone(status))
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, MODELRELEASE, SERVICE
 from modelops.api.v1alpha1.analysis import Metric, MetricStatus, Verdict
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
-from modelops.domain.analysis.verdicts import Counts, Reading, is_sequential
+from modelops.domain.analysis.verdicts import Counts, Reading, is_drift, is_sequential
 from modelops.domain.plan import Action, ApplyObject, DeleteObject
 from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import counts_from, due, look_at
@@ -148,7 +148,7 @@ class _World:
         def enough(reading: Reading) -> Reading:
             return replace(reading, samples=math.inf) if reading.samples is None else reading
 
-        stable = answer.stable
+        stable = answer.stable or (Reading() if is_drift(metric) else None)
         told = replace(enough(answer), stable=None if stable is None else enough(stable))
         return replace(told, counts=self._counts(answer, metric)) if is_sequential(metric) else told
 

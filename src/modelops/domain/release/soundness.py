@@ -9,7 +9,7 @@ from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.expressions import compile_expectation
 from modelops.domain.analysis.queries import unfillable
-from modelops.domain.analysis.verdicts import counts_requests
+from modelops.domain.analysis.verdicts import counts_requests, needs_stable
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.route_soundness import unsound_routes
 from modelops.domain.release.routing import Routing, after
@@ -96,7 +96,7 @@ def _nothing_to_measure(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
 
 
 def _nothing_to_compare_with(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
-    compared = [metric.name for metric in spec.analysis.metrics if metric.compare_to is not None and not metric.dry_run]
+    compared = [metric.name for metric in spec.analysis.metrics if needs_stable(metric) and not metric.dry_run]
     steps = effective_steps(spec.strategy)
     for index, step in enumerate(steps):
         if step.analyze is not None and weight_after(steps[:index]) == 100 and compared:

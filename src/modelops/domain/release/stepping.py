@@ -7,6 +7,7 @@ as it needs are ready and no metric's last look was NoData or Error.
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
+from modelops.domain.analysis.verdicts import needs_stable
 from modelops.domain.release import in_force, lending, placing, smoke_test
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
@@ -157,7 +158,7 @@ def _unproven(seen: Observed, status: ModelReleaseStatus, *, compared: bool = Fa
     if not _is_judged(seen, status):
         return ""
     metrics = seen.spec.analysis.metrics
-    asked = {metric.name for metric in metrics if not metric.dry_run and (metric.compare_to or not compared)}
+    asked = {metric.name for metric in metrics if not metric.dry_run and (needs_stable(metric) or not compared)}
     return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name in asked)
 
 

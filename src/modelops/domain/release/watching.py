@@ -8,7 +8,7 @@ from datetime import datetime
 
 from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RollbackWindowStatus
-from modelops.domain.analysis.verdicts import has_bounds
+from modelops.domain.analysis.verdicts import has_bounds, is_drift
 from modelops.domain.release import objects, settle
 from modelops.domain.release.looks import is_alone, next_look
 from modelops.domain.release.measure import closed, fresh_step, tally, weigh
@@ -112,7 +112,7 @@ def _measured(seen: Observed, status: ModelReleaseStatus) -> tuple[MetricStatus,
 
 
 def _watched(analysis: Analysis) -> Analysis:
-    metrics = tuple(_unlimited(metric) for metric in analysis.metrics if has_bounds(metric))
+    metrics = tuple(_unlimited(metric) for metric in analysis.metrics if has_bounds(metric) and not is_drift(metric))
     return analysis.model_copy(update={"metrics": metrics})
 
 
