@@ -3,11 +3,13 @@
 {"ticks": [{"t": seconds, "metrics": {"name": answer}}]}
 answer: number | "NaN" | "+Inf" | "-Inf" | null | [numbers]
 | {"value": number, "samples": int, "stable": number, "stableSamples": int} | {"error": "text"}
+A mean may also have the sums of squares behind it, "squares" and "stableSquares".
 """
 
 import json
 import math
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -18,7 +20,7 @@ from modelops.errors import Stalled
 
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _WORDS: Final = {"NaN": math.nan, "+Inf": math.inf, "Inf": math.inf, "-Inf": -math.inf}
-_FIELDS: Final = ("value", "samples", "stable", "stableSamples", "error")
+_FIELDS: Final = ("value", "samples", "squares", "stable", "stableSamples", "stableSquares", "error")
 _ANSWERS: Final = 'a number, "NaN", "+Inf", "-Inf", null, a list of numbers, {"value": …} or {"error": "text"}'
 _LONGEST: Final = 10 * 365 * 86_400
 
@@ -118,20 +120,30 @@ def _answer(path: Path, where: str, answer: Any) -> Reading:
         return Reading(error=" ".join(answer["error"].split()) or "an error without a text")
     if "value" not in answer:
         _refuse(path, f"{where} has no value; it may be null")
-    if "stableSamples" in answer and "stable" not in answer:
-        _refuse(path, f"{where} has stableSamples but no stable")
-    stable = _side(path, where, answer, "stable", "stableSamples") if "stable" in answer else Reading()
-    side = _side(path, where, answer, "value", "samples")
-    return Reading(values=side.values, samples=side.samples, stable=stable)
+    return replace(_side(path, where, answer, "value", "samples", "squares"), stable=_stable(path, where, answer))
 
 
-def _side(path: Path, where: str, answer: Mapping[str, Any], value: str, samples: str) -> Reading:
-    counted = answer.get(samples)
-    if counted is not None and (not _is_number(counted) or not 0 <= counted < math.inf):
-        _refuse(path, f"{where}.{samples} must be a number of samples, 0 or more")
+def _stable(path: Path, where: str, answer: Mapping[str, Any]) -> Reading:
+    if "stable" in answer:
+        return _side(path, where, answer, "stable", "stableSamples", "stableSquares")
+    for field in ("stableSamples", "stableSquares"):
+        if field in answer:
+            _refuse(path, f"{where} has {field} but no stable")
+    return Reading()
+
+
+def _side(path: Path, where: str, answer: Mapping[str, Any], value: str, samples: str, squares: str) -> Reading:
     found = answer[value]
     values = () if found is None else (_number(path, f"{where}.{value}", found),)
-    return Reading(values=values, samples=None if counted is None else float(counted))
+    counted = _sum(path, f"{where}.{samples} must be a number of samples, 0 or more", answer.get(samples))
+    squared = _sum(path, f"{where}.{squares} must be a sum of squares, 0 or more", answer.get(squares))
+    return Reading(values=values, samples=counted, squares=squared)
+
+
+def _sum(path: Path, problem: str, found: Any) -> float | None:
+    if found is not None and (not _is_number(found) or not 0 <= found < math.inf):
+        _refuse(path, problem)
+    return None if found is None else float(found)
 
 
 def _number(path: Path, where: str, value: Any) -> float:

@@ -138,14 +138,26 @@ class ModelReleaseReconciler:
         release = (owner.namespace, owner.name)
         gateway = SERVER if is_used(spec) else ports.settings.gateway_figures
         copies = status.routing is not None and status.routing.mirror_percent > 0
-        canary = Subject(*release, status.canary.revision, gateway, mirrored=copies)
-        stable = None if status.stable is None else Subject(*release, status.stable.revision, gateway)
+        serves = status.stable
+        canary = Subject(*release, status.canary.revision, gateway, copies, status.canary.version)
+        stable = None if serves is None else Subject(*release, serves.revision, gateway, version=serves.version)
 
         def read(metric: Metric) -> Reading:
             interval = interval_of(metric, spec.analysis)
             step = max(now - start, interval)
             since = counts_from(status, spec.analysis, metric)
-            return read_metric(metric, canary, ports, stable=stable, interval=interval, step=step, now=now, since=since)
+            began = status.analysis_started_at
+            return read_metric(
+                metric,
+                canary,
+                ports,
+                stable=stable,
+                interval=interval,
+                step=step,
+                now=now,
+                since=since,
+                began=began,
+            )
 
         asked = {metric.name: self._asking.submit(read, metric) for metric in metrics}
         wait(asked.values(), self._deadline)

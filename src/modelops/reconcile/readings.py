@@ -4,16 +4,26 @@ Whatever goes wrong is a reading too: an Error, never a number.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.domain.analysis.drift import drift
 from modelops.domain.analysis.flavours import figures_of
+from modelops.domain.analysis.labelled import AGE, LabelledErrors, of_equal_age
+from modelops.domain.analysis.means import Moments, moments
 from modelops.domain.analysis.queries import SHORTEST_WINDOW, Figures, Subject, bucket_for, fill
 from modelops.domain.analysis.server_figures import ServerFigures, answers_by_bin
-from modelops.domain.analysis.verdicts import Counts, Reading, has_bounds, is_drift, is_sequential, min_samples
+from modelops.domain.analysis.verdicts import (
+    Counts,
+    Reading,
+    has_bounds,
+    is_drift,
+    is_mean,
+    is_sequential,
+    min_samples,
+)
 from modelops.errors import ModelopsError
 from modelops.reconcile.bundle import Ports
 
@@ -28,6 +38,7 @@ def read_metric(
     step: timedelta,
     now: datetime,
     since: datetime | None = None,
+    began: datetime | None = None,
 ) -> Reading:
     """Return what Prometheus says of one metric.
 
@@ -40,6 +51,7 @@ def read_metric(
         step: the time since figures count for this weight; the window when the interval holds too few samples.
         now: the time of the answer.
         since: from when on a test sequential counts; by default one interval ago.
+        began: when the canary got its first requests, for labels that tell their age; None: long ago.
     """
     if is_drift(metric):
         return Reading() if stable is None else _drifted((subject, stable), ports, step, now)
@@ -51,7 +63,7 @@ def read_metric(
     reading = _read(metric, subject, ports, interval, step, now) if has_bounds(metric) else Reading()
     if reading.error is not None:
         return reading
-    return _counted(reading, metric, (subject, stable), ports, since or now - interval, now)
+    return _counted(reading, metric, (subject, stable), ports, (since or now - interval, now), began)
 
 
 def _read(
@@ -86,26 +98,48 @@ def _counted(
     metric: Metric,
     subjects: tuple[Subject, Subject],
     ports: Ports,
-    since: datetime,
-    now: datetime,
+    span: tuple[datetime, datetime],
+    began: datetime | None,
 ) -> Reading:
     """Return the reading with what canary and stable counted since the last look that counted."""
-    query, sides = reading.query, []
+    (since, now), query, sides = span, reading.query, []
     if now - since < SHORTEST_WINDOW:
         # A longer one would count again what was counted before.
         return reading
     try:
         for subject in subjects:
-            events, samples = _counters(metric, subject, ports, now - since, now)
-            query = query or events
-            sides.append((_count(ports, events, now, _unless_counted(metric)), _count(ports, samples, now)))
+            asked, seen = _side(metric, subject, ports, now - since, now)
+            query = query or asked
+            sides.append(seen)
+        pairs = of_equal_age(*sides, began=began, since=since)
     except ModelopsError as error:
         return Reading(query, error=f"{'stable: ' if sides else ''}{error.message}")
     except ValueError as error:
         return Reading(query, error=f"{'stable: ' if sides else ''}{error}")
-    (events_seen, samples_seen), (stable_events, stable_samples) = sides
-    counts = Counts(since, now, events_seen, samples_seen, stable_events, stable_samples)
-    return replace(reading, query=query, counts=counts)
+    return replace(reading, query=query, counts=Counts.of(since, now, pairs))
+
+
+def _side(
+    metric: Metric, subject: Subject, ports: Ports, window: timedelta, now: datetime
+) -> tuple[str, Mapping[str, Moments]]:
+    """Return the query for what was bad, and what one side counted in the window; of a mean by age, if it is any.
+
+    Raises:
+        ValueError: an answer is no count, or those of a mean do not fit each other.
+    """
+    events, samples = _counters(metric, subject, ports, window, now)
+    if not is_mean(metric):
+        bad = _count(ports, events, now, _unless_counted(metric))
+        return events, {"": Moments(_count(ports, samples, now), bad)}
+    by_age: list[dict[str, float]]
+    if metric.prometheus is not None:
+        squares = fill(metric.prometheus.squares_query or "", subject, window)
+        by_age = [{"": _count(ports, query, now)} for query in (samples, events, squares)]
+    else:
+        questions = LabelledErrors(subject).by_age(window)
+        by_age = [{one.labels.get(AGE, ""): one.value for one in ports.metrics.query(one, now)} for one in questions]
+    found = {age: moments(*(answer.get(age, 0.0) for answer in by_age)) for age in by_age[0]}
+    return events, {age: side for age, side in found.items() if side.count}
 
 
 def _drifted(subjects: tuple[Subject, Subject], ports: Ports, step: timedelta, now: datetime) -> Reading:
@@ -131,10 +165,11 @@ def _unless_counted(metric: Metric) -> str:
 
 
 def _counters(metric: Metric, subject: Subject, ports: Ports, window: timedelta, now: datetime) -> tuple[str, str]:
-    """Return the queries for how many samples were bad in the window, and how many there were."""
+    """Return the queries for how many samples were bad in the window, or their sum, and how many there were."""
     own = metric.prometheus
     if own is not None:
-        return fill(own.events_query or "", subject, window), fill(own.samples_query or "", subject, window)
+        events = own.events_query or own.sum_query or ""
+        return fill(events, subject, window), fill(own.samples_query or "", subject, window)
     asked = _builtin(metric, subject, ports, now)
     return asked.events(window), asked.samples(window)
 
@@ -173,6 +208,9 @@ def _builtin(metric: Metric, subject: Subject, ports: Ports, now: datetime) -> _
                 lambda window: figures.slow(window, _bucket(metric, figures, ports, window, now)),
                 figures.slow_samples,
             )
+        case "labelled-error":
+            labels = LabelledErrors(subject)
+            return _Builtin(labels.value, labels.total, labels.samples)
         case "prediction-drift" | None:
             raise ValueError("the metric asks nothing")
 

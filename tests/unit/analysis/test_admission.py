@@ -14,6 +14,7 @@ from tests.unit.release.world import World
 COMPARED = {**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}
 SEQUENTIAL = {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "test": "sequential"}}}
 COUNTED = {"prometheus": {"eventsQuery": "failed[{{ .window }}]", "samplesQuery": "all[{{ .window }}]"}}
+SUMMED = {"prometheus": {"sumQuery": "sum", "squaresQuery": "squares", "samplesQuery": "count"}}
 AT_100 = [{"setWeight": 100}, {"analyze": {"duration": "1m"}}]
 
 
@@ -62,11 +63,27 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         pytest.param({**QUERY, **SEQUENTIAL}, "sequential is for shares: a builtin, or", id="evidence of a value"),
         pytest.param(
             {**SEQUENTIAL, "prometheus": {**QUERY["prometheus"], "eventsQuery": "e", "samplesQuery": "s"}},
-            "exactly one of query and eventsQuery",
+            "exactly one of query, eventsQuery and sumQuery",
             id="a value and events",
         ),
-        pytest.param({**SEQUENTIAL, "prometheus": {"samplesQuery": "s"}}, "one of query and eventsQuery", id="neither"),
+        pytest.param(
+            {**SEQUENTIAL, "prometheus": {"samplesQuery": "s"}}, "one of query, eventsQuery and sumQuery", id="neither"
+        ),
         pytest.param({**SEQUENTIAL, "prometheus": {"eventsQuery": "e"}}, "needs samplesQuery", id="events of what"),
+        pytest.param({**SEQUENTIAL, "prometheus": {"sumQuery": "e"}}, "sumQuery needs samplesQuery", id="sum of what"),
+        pytest.param(
+            {**SEQUENTIAL, "prometheus": {"sumQuery": "e", "samplesQuery": "s"}},
+            "squaresQuery",
+            id="mean without spread",
+        ),
+        pytest.param(
+            {**SEQUENTIAL, "prometheus": {"query": "q", "squaresQuery": "s"}}, "needs sumQuery", id="squares of what"
+        ),
+        pytest.param(
+            {"builtin": "labelled-error", "compareTo": {"stable": {"maxRelativeIncrease": 0.1}}},
+            "labelled-error is compared by test: sequential",
+            id="labels of any age",
+        ),
         pytest.param({"builtin": "saturation", **SEQUENTIAL}, "saturation is a share of time", id="evidence of time"),
         pytest.param({"builtin": "class-share", "thresholdRange": {"max": 1}}, "class is for builtin", id="no class"),
         pytest.param({**RANGE, "class": "cat"}, "class is for builtin class-share", id="class of a query"),
@@ -113,6 +130,9 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
         pytest.param({"builtin": "class-share", "class": 'a "cat"', "thresholdRange": {"max": 0.8}}, id="class share"),
         pytest.param({"builtin": "class-share", "class": "cat", **SEQUENTIAL}, id="evidence of a class"),
         pytest.param({**COUNTED, **SEQUENTIAL, "minSamples": 500}, id="evidence of own counts"),
+        pytest.param({**SUMMED, **SEQUENTIAL, "minSamples": 500}, id="evidence of an own mean"),
+        pytest.param({"builtin": "labelled-error", **SEQUENTIAL}, id="evidence of labels"),
+        pytest.param({"builtin": "labelled-error", "thresholdRange": {"max": 3}}, id="labels and a bound"),
         pytest.param({**COUNTED, "thresholdRange": {"max": 0.1}}, id="own counts and a bound"),
         pytest.param({**RANGE, "dryRun": True, "initialDelay": "5m", "errorPolicy": "Fail"}, id="everything else"),
     ],

@@ -155,7 +155,8 @@ def test_own_bound_replaces_the_templates(metric: dict[str, Any], words: str, sa
         pytest.param(
             {**USED, **SEQUENTIAL},
             RATE,
-            f"{_FIELD}.compareTo.stable.test: is for shares, and MetricTemplate order-rate has no eventsQuery",
+            f"{_FIELD}.compareTo.stable.test: is for shares and means, and MetricTemplate order-rate has neither "
+            "eventsQuery nor squaresQuery; add one there, or use test: threshold",
             id="evidence of a value",
         ),
         pytest.param(
@@ -378,7 +379,7 @@ def test_release_is_woken_by_its_templates_only() -> None:
             "False",
             "InvalidSpec",
             "spec.prometheus.query: the query has '{{ args.x }}'; known fields are {{ .revision }}, {{ .release }}, "
-            "{{ .namespace }}, {{ .cluster }}, {{ .window }}",
+            "{{ .namespace }}, {{ .cluster }}, {{ .window }}, {{ .version }}",
             id="an argument that it does not name",
         ),
     ],

@@ -23,6 +23,7 @@ ServerBuiltin = Literal[
     "class-share",
     "prediction-drift",
 ]
+LabelBuiltin = Literal["labelled-error"]
 Outcome = Literal["Running", "Successful", "Failed", "Inconclusive", "Error", "Skipped"]
 ArgumentValue = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_.:/|*+-]+$")]
 """No quotes, backslashes, blanks, brackets or braces: it ends neither the string nor the selector that it stands in."""
@@ -56,12 +57,20 @@ class ThresholdRange(Model):
 
 
 class PrometheusQuery(Model):
-    """Your own query; `{{ .revision }}`, `{{ .release }}`, `{{ .namespace }}`, `{{ .window }}` are filled in."""
+    """Your own query; `{{ .revision }}`, `{{ .release }}`, `{{ .namespace }}`, `{{ .window }}` are filled in.
+
+    So is `{{ .version }}`, the model version, where whoever counts knows no revision.
+    """
 
     model_config = {
         "json_schema_extra": rules(
-            rule("has(self.query) != has(self.eventsQuery)", "set exactly one of query and eventsQuery"),
+            rule(
+                "[has(self.query), has(self.eventsQuery), has(self.sumQuery)].filter(x, x).size() == 1",
+                "set exactly one of query, eventsQuery and sumQuery",
+            ),
             rule("!has(self.eventsQuery) || has(self.samplesQuery)", "eventsQuery needs samplesQuery"),
+            rule("!has(self.sumQuery) || has(self.samplesQuery)", "sumQuery needs samplesQuery"),
+            rule("!has(self.squaresQuery) || has(self.sumQuery)", "squaresQuery needs sumQuery"),
         )
     }
 
@@ -69,6 +78,10 @@ class PrometheusQuery(Model):
     """The value."""
     events_query: Query | None = None
     """How many of the samples were bad, such as failed: the value is their share, 0–1. No series are 0."""
+    sum_query: Query | None = None
+    """The sum of the samples, such as of errors, 0 or more each: the value is their mean. No series are 0."""
+    squares_query: Query | None = None
+    """The sum of the samples' squares, from which test sequential knows how much they vary."""
     samples_query: Query | None = None
     """How many samples stand behind the value; held against minSamples."""
 
@@ -93,7 +106,8 @@ class StableComparison(Model):
     """For what must not become less, such as the share of a class."""
     test: Literal["threshold", "sequential"] = "threshold"
     """threshold compares the two values of one look. sequential gathers evidence over all looks at the revision, for
-    shares: a builtin, or eventsQuery with samplesQuery."""
+    shares: a builtin, or eventsQuery with samplesQuery; and for means: labelled-error, or sumQuery with squaresQuery
+    and samplesQuery."""
 
 
 class CompareTo(Model):
@@ -150,13 +164,19 @@ class Metric(Model):
             rule(
                 "!has(self.compareTo) || !has(self.compareTo.stable.test) || "
                 "self.compareTo.stable.test != 'sequential' || has(self.builtin) || "
-                "has(self.template) || has(self.prometheus.eventsQuery)",
-                "test sequential is for shares: a builtin, or prometheus with eventsQuery and samplesQuery",
+                "has(self.template) || has(self.prometheus.eventsQuery) || has(self.prometheus.squaresQuery)",
+                "test sequential is for shares: a builtin, or prometheus with eventsQuery and samplesQuery; and for "
+                "means: sumQuery, squaresQuery and samplesQuery",
             ),
             rule(
                 "!has(self.builtin) || self.builtin != 'saturation' || !has(self.compareTo) || "
                 "!has(self.compareTo.stable.test) || self.compareTo.stable.test != 'sequential'",
                 "saturation is a share of time, and test sequential is for shares of samples; use test: threshold",
+            ),
+            rule(
+                "!has(self.builtin) || self.builtin != 'labelled-error' || !has(self.compareTo) || "
+                "(has(self.compareTo.stable.test) && self.compareTo.stable.test == 'sequential')",
+                "labelled-error is compared by test: sequential, which compares labels of the same age",
             ),
             rule(
                 f"!has(self.failureLimit) || self.failureLimit >= 0 || {_IN_A_ROW} > 0",
@@ -179,14 +199,15 @@ class Metric(Model):
     }
 
     name: Name
-    builtin: Literal[GatewayBuiltin, ServerBuiltin] | None = None
+    builtin: Literal[GatewayBuiltin, ServerBuiltin, LabelBuiltin] | None = None
     """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
     client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
     model itself fails. From the servers' figures, with runtime modelops: nonfinite-share of the answers,
     missing-input-share of the values that the model was asked about, unknown-category-share of the categories,
     constant-share of the answers that are those to the row before, class-share of the answers, and saturation, the
     share of its time in which the model works; and prediction-drift, which is no share but how far the canary's answers
-    lie from stable's, 0–4: as the population stability index, less what chance makes of so many samples."""
+    lie from stable's, 0–4: as the population stability index, less what chance makes of so many samples. From
+    whoever joins labels with predictions: labelled-error, the mean error, which is no ratio either."""
     slo: Annotated[float, Field(gt=0, le=3600)] | None = None
     """For slow-share: a request that takes longer is slow. Seconds."""
     class_: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(default=None, alias="class")
@@ -222,9 +243,9 @@ class Metric(Model):
     dry_run: bool = False
     """Measured and shown; decides nothing."""
     min_samples: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
-    """Fewer samples are NoData. By default 20 for a builtin and for eventsQuery, 200 for prediction-drift, for which
-    stable needs as many. With test sequential the samples of all looks at one weight count, and stable needs as many.
-    """
+    """Fewer samples are NoData. By default 20 for a builtin, for eventsQuery and for sumQuery, 200 for
+    prediction-drift, for which stable needs as many. With test sequential the samples of all looks at one weight count,
+    and stable needs as many."""
     no_data_policy: Policy | None = None
     """By default the analysis', as the next two."""
     no_data_deadline: Annotated[Duration, Field(ge=timedelta(seconds=1))] | None = None
@@ -283,8 +304,9 @@ class EvidenceStatus(StatusModel):
     """The capital of the bets on a change beyond what is allowed."""
     better: Annotated[tuple[float, ...], Field(max_length=6)] = ()
     """The capital of the bets on the contrary."""
-    spread: Annotated[tuple[float, ...], Field(max_length=4)] = ()
-    """Running sums for the dispersion: recent events of both sides, squared surprises, their number."""
+    spread: Annotated[tuple[float, ...], Field(max_length=8)] = ()
+    """Running sums for the dispersion: recent events of both sides, squared surprises, their number. Of means: the
+    recent difference and its weight, the same two, and squared deviations and their number of both sides."""
 
 
 class ComparisonStatus(StatusModel):
@@ -295,6 +317,7 @@ class ComparisonStatus(StatusModel):
     samples: float = 0
     """Of the canary at the current weight, as the next three."""
     events: float = 0
+    """Of a mean: the sum of the samples."""
     stable_samples: float = 0
     stable_events: float = 0
     evidence: EvidenceStatus = EvidenceStatus()

@@ -31,7 +31,10 @@ class MetricTemplateSpec(Spec):
         "json_schema_extra": rules(
             ONE_KIND_OF_BOUND,
             SAMPLES_ARE_COUNTED,
-            rule("!has(self.aggregate) || has(self.prometheus.query)", "aggregate is for query, not for eventsQuery"),
+            rule(
+                "!has(self.aggregate) || has(self.prometheus.query)",
+                "aggregate is for query, not for eventsQuery or sumQuery",
+            ),
         )
     }
 

@@ -27,13 +27,15 @@ WORSE: Final = (1.25, 1.6, 2.5, 5.0, 20.0)
 """Odds over what is allowed that are bet on: from a fair deal worse to a disaster."""
 BETTER: Final = (0.625, 0.1)
 _LOGS: Final = {odds: math.log(odds) for odds in WORSE + BETTER}
-_MOST_A_TICK: Final = 7.4
+MOST_A_TICK: Final = 7.4
 """What a bet is multiplied by."""
 _MOST_WORSE: Final = 1e12
 _MOST_BETTER: Final = 1e4
 """What was good for long is forgotten soon."""
-_RECENT: Final = 0.8
-_MEMORY: Final = 0.97
+_SUMS: Final = 4
+"""Running sums; of another number where the spec compared means before."""
+RECENT: Final = 0.8
+MEMORY: Final = 0.97
 _PRESUMED: Final = 2.0
 """The dispersion that is presumed at first, and then counts as much as so many ticks."""
 
@@ -75,17 +77,31 @@ def advanced(before: EvidenceStatus, bets: Sequence[Bet], *, contrary: bool = Fa
     if tick.samples <= 0 or tick.other_samples <= 0:
         return before
     spread = _spread(before, tick)
-    foreseen = _dispersion(before.spread)
-    dispersions = foreseen, max(foreseen, _dispersion(spread))
+    foreseen = dispersion(before)
+    dispersions = foreseen, max(foreseen, dispersion_of(spread))
+    factors = _factors(bets, WORSE, dispersions), _factors(bets, BETTER, dispersions) if contrary else ()
+    return multiplied(before, *factors, spread)
+
+
+def multiplied(
+    before: EvidenceStatus, worse: Sequence[float], better: Sequence[float], spread: Sequence[float]
+) -> EvidenceStatus:
+    """Return the evidence after a tick, for which something new is put on every bet first.
+
+    Args:
+        before: the evidence until now.
+        worse: what the tick multiplies each bet on an increase by.
+        better: the same of the bets on the contrary; as many as BETTER for each limit, or none.
+        spread: the running sums with the tick.
+    """
     ticks = before.ticks + 1
     fresh = 1 / (ticks * (ticks + 1))
-    update: dict[str, object] = {
+    update = {
         "ticks": ticks,
-        "worse": _won(before.worse, fresh, bets, WORSE, dispersions, _MOST_WORSE),
-        "spread": spread,
+        "worse": _won(before.worse, fresh, worse, _MOST_WORSE),
+        "better": _won(before.better, fresh, better, _MOST_BETTER),
+        "spread": tuple(spread),
     }
-    if contrary:
-        update["better"] = _won(before.better, fresh, bets, BETTER, dispersions, _MOST_BETTER)
     return before.model_copy(update=update)
 
 
@@ -103,41 +119,49 @@ def better(evidence: EvidenceStatus) -> float:
 
 def dispersion(evidence: EvidenceStatus) -> float:
     """Return how many times more events vary than if they were independent, 1 at least."""
-    return _dispersion(evidence.spread)
+    return dispersion_of(evidence.spread)
 
 
-def _won(
-    capital: Sequence[float],
-    fresh: float,
-    bets: Sequence[Bet],
-    odds: Sequence[float],
-    dispersions: tuple[float, float],
-    most: float,
-) -> tuple[float, ...]:
+def dispersion_of(spread: Sequence[float]) -> float:
+    """Return the same of running sums, of which the third are squared surprises and the fourth is their number."""
+    squares, count = spread[2:4] if spread else (0.0, 0.0)
+    return max(1.0, (_PRESUMED * _PRESUMED + squares) / (_PRESUMED + count))
+
+
+def _factors(bets: Sequence[Bet], odds: Sequence[float], dispersions: tuple[float, float]) -> list[float]:
+    """Return what a tick multiplies every bet by.
+
+    Args:
+        bets: what is tested.
+        odds: that are bet on.
+        dispersions: for a loss, and for a win.
+    """
+    loss, win = dispersions
+    factors: list[float] = []
+    for tick, allowed in bets:
+        c = allowed.times * tick.samples / tick.other_samples
+        events, both, paid = tick.events, tick.events + tick.other_events, allowed.plus * tick.samples
+        base = both * math.log1p(c)
+        for g in odds:
+            all_odds = 1 + c * g
+            log = events * _LOGS[g] - both * math.log(all_odds) + base - paid * (g - 1) / all_odds
+            factors.append(math.exp(log / loss) if log < 0 else min(MOST_A_TICK, math.exp(min(9.0, log / win))))
+    return factors
+
+
+def _won(capital: Sequence[float], fresh: float, factors: Sequence[float], most: float) -> tuple[float, ...]:
     """Return the capital of every bet after a tick.
 
     Args:
         capital: before; of another length where the spec compares by another number of limits now: another test.
         fresh: what is put on each bet now.
-        bets: what is tested.
-        odds: that are bet on.
-        dispersions: for a loss, and for a win.
+        factors: of the tick.
         most: that is kept.
     """
-    loss, win = dispersions
-    if len(capital) != len(bets) * len(odds):
-        capital = (0.0,) * (len(bets) * len(odds))
-    won: list[float] = []
-    for number, (tick, allowed) in enumerate(bets):
-        c = allowed.times * tick.samples / tick.other_samples
-        events, both, paid = tick.events, tick.events + tick.other_events, allowed.plus * tick.samples
-        base = both * math.log1p(c)
-        for g, held in zip(odds, capital[number * len(odds) :], strict=False):
-            all_odds = 1 + c * g
-            log = events * _LOGS[g] - both * math.log(all_odds) + base - paid * (g - 1) / all_odds
-            factor = math.exp(log / loss) if log < 0 else min(_MOST_A_TICK, math.exp(min(9.0, log / win)))
-            won.append((held + fresh) * factor)
-    return tuple(won) if max(won) < most else tuple(min(most, one) for one in won)
+    if len(capital) != len(factors):
+        capital = (0.0,) * len(factors)
+    won = [(held + fresh) * factor for held, factor in zip(capital, factors, strict=True)]
+    return tuple(won) if max(won, default=0.0) < most else tuple(min(most, one) for one in won)
 
 
 def _mean(capital: Sequence[float], ticks: int) -> float:
@@ -147,26 +171,22 @@ def _mean(capital: Sequence[float], ticks: int) -> float:
 
 def _spread(before: EvidenceStatus, tick: Tick) -> tuple[float, ...]:
     """Return the running sums: recent ratio (Mantel-Haenszel's two), squared surprises, and how many of them."""
-    mine, others, squares, count = before.spread or (0.0, 0.0, 0.0, 0.0)
+    spread = before.spread if len(before.spread) == _SUMS else ()
+    mine, others, squares, count = spread or (0.0, 0.0, 0.0, 0.0)
     both = tick.events + tick.other_events
     if both <= 0:
-        return before.spread
+        return spread
     share = tick.samples / (tick.samples + tick.other_samples)
-    if before.spread:
+    if spread:
         odds = share / (1 - share) * (mine + 0.5) / (others + 0.5)
         expected = odds / (1 + odds)
         variance = both * expected * (1 - expected)
         surprise = (tick.events - both * expected) ** 2 / (variance * (1 + 2 * variance / (mine + others + 1)))
         counts = min(1.0, variance)
-        squares, count = _MEMORY * squares + counts * surprise, _MEMORY * count + counts
+        squares, count = MEMORY * squares + counts * surprise, MEMORY * count + counts
     return (
-        _RECENT * mine + tick.events * (1 - share),
-        _RECENT * others + tick.other_events * share,
+        RECENT * mine + tick.events * (1 - share),
+        RECENT * others + tick.other_events * share,
         squares,
         count,
     )
-
-
-def _dispersion(spread: Sequence[float]) -> float:
-    squares, count = spread[2:] if spread else (0.0, 0.0)
-    return max(1.0, (_PRESUMED * _PRESUMED + squares) / (_PRESUMED + count))

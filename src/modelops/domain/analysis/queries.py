@@ -38,6 +38,8 @@ class Subject:
     revision's own servers."""
     mirrored: bool = False
     """Whether it gets copies of requests, and nothing else."""
+    version: str = ""
+    """The model version, as its answers name it."""
 
     @property
     def service(self) -> str:
@@ -81,9 +83,15 @@ def unfillable(asked: PrometheusQuery, arguments: Iterable[str] = ()) -> Iterato
         asked: the queries.
         arguments: of the MetricTemplate that they stand in.
     """
-    fields = _fields(Subject("namespace", "release", "revision"), SHORTEST_WINDOW)
+    fields = _fields(Subject("namespace", "release", "revision", version="1"), SHORTEST_WINDOW)
     known = {**fields, **{f"args.{name}": "value" for name in arguments}}
-    queries = {"query": asked.query, "eventsQuery": asked.events_query, "samplesQuery": asked.samples_query}
+    queries = {
+        "query": asked.query,
+        "eventsQuery": asked.events_query,
+        "sumQuery": asked.sum_query,
+        "squaresQuery": asked.squares_query,
+        "samplesQuery": asked.samples_query,
+    }
     for name, query in queries.items():
         try:
             _filled(query or "", known)
@@ -98,6 +106,7 @@ def _fields(subject: Subject, window: timedelta) -> Mapping[str, str]:
         ".namespace": subject.namespace,
         ".cluster": subject.cluster,
         ".window": window_text(window),
+        ".version": subject.version,
     }
 
 

@@ -1,16 +1,27 @@
-"""`test: sequential`: a share of the canary against stable's, tick by tick, as evidence over all looks and weights.
+"""`test: sequential`: a share or mean of the canary against stable's, tick by tick, as evidence over looks and weights.
 
 Every tick is compared within itself, so neither a new weight nor a change in what all requests are like misleads. That
 the requests are split as weighted is checked, too. Pure; called by release.measure.
 """
 
 import math
-from typing import Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, TypeVar
 
 from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, EvidenceStatus, Metric
-from modelops.domain.analysis.evidence import Allowance, Bet, Tick, advanced, better, worse
-from modelops.domain.analysis.verdicts import Counts, Judgement, counts_requests, is_sequential, min_samples
+from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, worse
+from modelops.domain.analysis.means import Pair, compared_means
+from modelops.domain.analysis.verdicts import (
+    Counts,
+    Judgement,
+    counts_requests,
+    is_mean,
+    is_sequential,
+    min_samples,
+)
 
+_Tick = TypeVar("_Tick", Tick, Pair)
 MISMATCH: Final = "SampleRatioMismatch"
 _AS_WEIGHTED: Final = Allowance(times=1.1)
 """The odds of a request to get to the canary; a gateway that rounds is no alarm."""
@@ -42,6 +53,8 @@ def counted(
     found = before or ComparisonStatus()
     if counts is None or (found.counted_until is not None and counts.since < found.counted_until):
         return before
+    if is_mean(metric):
+        return _counted_mean(found, metric, counts)
     samples, stable_samples = max(0.0, counts.samples), max(0.0, counts.stable_samples)
     tick = Tick(
         max(0.0, min(counts.events, samples)),
@@ -53,13 +66,27 @@ def counted(
     if weight is not None and 0 < weight < 100:
         requests = Tick(tick.samples, weight, tick.other_samples, 100 - weight)
         split = advanced(split or EvidenceStatus(), [(requests, _AS_WEIGHTED), (requests.swapped(), _AS_WEIGHTED)])
+    return _added(found, counts.until, tick, advanced(found.evidence, _bets(metric, tick), contrary=True), split)
+
+
+def _counted_mean(found: ComparisonStatus, metric: Metric, counts: Counts) -> ComparisonStatus:
+    evidence = found.evidence
+    for pair in counts.pairs:
+        evidence = compared_means(evidence, _bets(metric, pair))
+    tick = Tick(counts.events, counts.samples, counts.stable_events, counts.stable_samples)
+    return _added(found, counts.until, tick, evidence, None)
+
+
+def _added(
+    found: ComparisonStatus, until: datetime, tick: Tick, evidence: EvidenceStatus, split: EvidenceStatus | None
+) -> ComparisonStatus:
     return ComparisonStatus(
-        counted_until=counts.until,
+        counted_until=until,
         samples=found.samples + tick.samples,
         events=found.events + tick.events,
         stable_samples=found.stable_samples + tick.other_samples,
         stable_events=found.stable_events + tick.other_events,
-        evidence=advanced(found.evidence, _bets(metric, tick), contrary=True),
+        evidence=evidence,
         split=split,
     )
 
@@ -103,16 +130,17 @@ def compared(metric: Metric, comparison: ComparisonStatus | None, level: float) 
     return Judgement("Pass", value, samples, words, stable)
 
 
-def _bets(metric: Metric, tick: Tick) -> tuple[Bet, ...]:
+def _bets(metric: Metric, tick: _Tick) -> Sequence[tuple[_Tick, Allowance]]:
     """Return one bet for each limit; that the canary has too little is that stable has too much more."""
     assert metric.compare_to is not None
-    limits = metric.compare_to.stable
-    relative, absolute, less = limits.max_relative_increase, limits.max_absolute_increase, limits.max_absolute_decrease
-    return (
-        *(() if relative is None else ((tick, Allowance(times=1 + relative)),)),
-        *(() if absolute is None else ((tick, Allowance(plus=absolute)),)),
-        *(() if less is None else ((tick.swapped(), Allowance(plus=less)),)),
-    )
+    limits, bets = metric.compare_to.stable, list[tuple[_Tick, Allowance]]()
+    if limits.max_relative_increase is not None:
+        bets.append((tick, Allowance(times=1 + limits.max_relative_increase)))
+    if limits.max_absolute_increase is not None:
+        bets.append((tick, Allowance(plus=limits.max_absolute_increase)))
+    if limits.max_absolute_decrease is not None:
+        bets.append((tick.swapped(), Allowance(plus=limits.max_absolute_decrease)))
+    return bets
 
 
 def _share(metric: Metric, events: float, samples: float) -> float | None:
@@ -122,9 +150,10 @@ def _share(metric: Metric, events: float, samples: float) -> float | None:
 
 
 def _words(metric: Metric, comparison: ComparisonStatus, evidence: float, alarm: float) -> str:
-    what = "share of failures " if metric.builtin == "success-rate" else ""
+    mean = is_mean(metric)
+    what = "share of failures " if metric.builtin == "success-rate" else "mean " if mean else ""
     mine, others = (
-        f"{events:.0f} of {samples:.0f}"
+        f"{events / max(1.0, samples):.4g} of {samples:.0f}" if mean else f"{events:.0f} of {samples:.0f}"
         for events, samples in (
             (comparison.events, comparison.samples),
             (comparison.stable_events, comparison.stable_samples),

@@ -44,9 +44,11 @@ def unfit(metric: Metric, template: MetricTemplateSpec) -> Iterator[tuple[FieldP
     if metric.min_samples is not None and asked.samples_query is None:
         yield ("minSamples",), f"{name} has no samplesQuery to count samples by; add one there, or leave minSamples out"
     if metric.aggregate is not None and asked.query is None:
-        yield ("aggregate",), f"{name} counts with eventsQuery, which answers one number; leave aggregate out"
-    if is_sequential(metric) and asked.events_query is None:
-        words = f"is for shares, and {name} has no eventsQuery; add one there, or use test: threshold"
+        counted = "eventsQuery" if asked.events_query is not None else "sumQuery"
+        yield ("aggregate",), f"{name} counts with {counted}, which answers one number; leave aggregate out"
+    if is_sequential(metric) and asked.events_query is None and asked.squares_query is None:
+        words = f"is for shares and means, and {name} has neither eventsQuery nor squaresQuery"
+        words += "; add one there, or use test: threshold"
         yield ("compareTo", "stable", "test"), words
 
 
@@ -57,7 +59,7 @@ def applied(metric: Metric, template: MetricTemplateSpec) -> Metric:
     values = {one.name: one.default for one in template.args if one.default is not None} | metric.template.args
     queries = {
         field: with_arguments(query, values)
-        for field in ("query", "events_query", "samples_query")
+        for field in ("query", "events_query", "sum_query", "squares_query", "samples_query")
         if (query := getattr(asked, field)) is not None
     }
     update: dict[str, Any] = {"template": None, "prometheus": asked.model_copy(update=queries)}

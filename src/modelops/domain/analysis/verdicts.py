@@ -12,6 +12,7 @@ from typing import Final, get_args
 from modelops.api.v1alpha1.analysis import GatewayBuiltin, Metric, StableComparison, Verdict
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.domain.analysis.expressions import ExpressionError, compile_expression
+from modelops.domain.analysis.means import Moments, Pair
 from modelops.errors import Stalled
 
 _DEFAULT_MIN_SAMPLES: Final = 20
@@ -33,10 +34,19 @@ class Counts:
     since: datetime
     until: datetime
     events: float
-    """Of the canary's samples, so many were bad."""
+    """Of the canary's samples, so many were bad; of a mean: their sum."""
     samples: float
     stable_events: float
     stable_samples: float
+    pairs: tuple[Pair, ...] = ()
+    """Of a mean: the same with the sums of squares, by the age of labels."""
+
+    @classmethod
+    def of(cls, since: datetime, until: datetime, pairs: Sequence[Pair]) -> "Counts":
+        """Return what pairs come to together."""
+        mine = sum((pair.mine for pair in pairs), Moments())
+        other = sum((pair.other for pair in pairs), Moments())
+        return cls(since, until, mine.total, mine.count, other.total, other.count, tuple(pairs))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,8 @@ class Reading:
     """The same question about stable's revision; None when it was not asked."""
     counts: Counts | None = None
     """For test sequential; None when nobody counted."""
+    squares: float | None = None
+    """The sum of squares behind a mean that was written down; None when nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +168,11 @@ def is_sequential(metric: Metric) -> bool:
     return metric.compare_to is not None and metric.compare_to.stable.test == "sequential"
 
 
+def is_mean(metric: Metric) -> bool:
+    """Return whether a metric is the mean of what was counted, not the share of it."""
+    return metric.builtin == "labelled-error" or (metric.prometheus is not None and bool(metric.prometheus.sum_query))
+
+
 def is_drift(metric: Metric) -> bool:
     """Return whether a metric's value is one of canary and stable together."""
     return metric.builtin == "prediction-drift"
@@ -178,7 +195,7 @@ def min_samples(metric: Metric) -> int:
     if is_drift(metric):
         return _DEFAULT_MIN_ANSWERS
     shares = metric.builtin or (metric.prometheus is not None and metric.prometheus.events_query)
-    return _DEFAULT_MIN_SAMPLES if shares else 0
+    return _DEFAULT_MIN_SAMPLES if shares or is_mean(metric) else 0
 
 
 def bound(metric: Metric) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, MODELRELEASE, SERVICE
 from modelops.api.v1alpha1.analysis import Metric, MetricStatus, Verdict
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
-from modelops.domain.analysis.verdicts import Counts, Reading, is_drift, is_sequential
+from modelops.domain.analysis.means import Moments, Pair, moments
+from modelops.domain.analysis.verdicts import Counts, Reading, is_drift, is_mean, is_sequential
 from modelops.domain.plan import Action, ApplyObject, DeleteObject
 from modelops.domain.release.decide import decide_release
 from modelops.domain.release.looks import counts_from, due, look_at
@@ -153,18 +154,12 @@ class _World:
         return replace(told, counts=self._counts(answer, metric)) if is_sequential(metric) else told
 
     def _counts(self, answer: Reading, metric: Metric) -> Counts | None:
-        """Return what a tick's shares and samples come to; None where one of them is not known."""
-        since, sides = counts_from(self.status, self.spec.analysis, metric), (answer, answer.stable)
-        found: list[float] = []
-        for side in sides:
-            if side is None or side.samples is None or (side.samples and len(side.values) != 1):
-                return None
-            share = side.values[0] if side.samples else 0.0
-            if not 0 <= share <= 1:
-                return None
-            bad = 1 - share if metric.builtin == "success-rate" else share
-            found += [round(bad * side.samples), side.samples]
-        return None if since is None else Counts(max(since, _START), self.now, *found)
+        """Return what a tick's values and samples come to; None where one of them is not known."""
+        since = counts_from(self.status, self.spec.analysis, metric)
+        mine, other = _side(answer, metric), _side(answer.stable, metric)
+        if since is None or mine is None or other is None:
+            return None
+        return Counts.of(max(since, _START), self.now, (Pair(mine, other),))
 
     def rest(self, readings: Mapping[str, Reading] | None = None) -> "_World":
         """Return the world after as many reconciles as there is something to do, the readings given to the first."""
@@ -204,6 +199,22 @@ class _World:
             defaults=_DEFAULTS,
             now=self.now,
         )
+
+
+def _side(answer: Reading | None, metric: Metric) -> Moments | None:
+    """Return what one side counted; None where that is not known."""
+    if answer is None or answer.samples is None or (answer.samples and len(answer.values) != 1):
+        return None
+    value = answer.values[0] if answer.samples else 0.0
+    if is_mean(metric):
+        try:
+            return None if answer.squares is None else moments(answer.samples, value * answer.samples, answer.squares)
+        except ValueError:
+            return None
+    if not 0 <= value <= 1:
+        return None
+    bad = 1 - value if metric.builtin == "success-rate" else value
+    return Moments(answer.samples, round(bad * answer.samples))
 
 
 def _acted(objects: Mapping[tuple[str, str], Obj], actions: Sequence[Action]) -> dict[tuple[str, str], Obj]:

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, get_args
 
-from modelops.api.v1alpha1.analysis import Analysis
+from modelops.api.v1alpha1.analysis import Analysis, ServerBuiltin
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.analysis.expressions import compile_expectation
 from modelops.domain.analysis.queries import unfillable
-from modelops.domain.analysis.verdicts import counts_requests, needs_stable
+from modelops.domain.analysis.verdicts import needs_stable
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.route_soundness import unsound_routes
 from modelops.domain.release.routing import Routing, after
@@ -46,7 +46,7 @@ def _nobody_answers(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     """Yield what only our own server's figures could answer, where another server runs."""
     runtime = spec.serving.runtime
     for index, metric in enumerate(spec.analysis.metrics):
-        if metric.builtin is not None and not counts_requests(metric) and runtime != "modelops":
+        if metric.builtin in get_args(ServerBuiltin) and runtime != "modelops":
             words = f"only runtime modelops has these figures, and serving.runtime is {runtime}; write a query"
             yield ("spec", "analysis", "metrics", index, "builtin"), words
 
