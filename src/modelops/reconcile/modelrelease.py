@@ -32,6 +32,7 @@ from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.plan import Plan
 from modelops.domain.release.address import Address, older_route, wanted
 from modelops.domain.release.decide import decide_release
+from modelops.domain.release.inputs import refusal
 from modelops.domain.release.looks import counts_from, due, interval_of, window_start
 from modelops.domain.release.objects import Gateway, is_ready
 from modelops.domain.release.observed import Observed
@@ -120,6 +121,7 @@ class ModelReleaseReconciler:
             freeze=settings.freeze,
             unfit=unfit,
             ahead=_ahead(wanted(owner.name, spec, gateway), owner, route, ports),
+            unlike=_unlike(spec, status, target, ports),
             golden=self._smoke_tests.answers(spec, status, owner, services, deployments, ports, now),
         )
 
@@ -212,6 +214,23 @@ def _target(
     if found.status != "READY":
         return None, f"version {version} of model {spec.model.name} is {found.status}", ()
     return candidate(spec, Registered(found.version, found.run_id, found.tags), defaults, now), "", ()
+
+
+def _unlike(spec: ModelReleaseSpec, status: ModelReleaseStatus, target: RevisionStatus | None, ports: Ports) -> str:
+    """Return why a version that is to begin would refuse what stable answers, or why nobody knows; or nothing."""
+    stable, canary = status.stable, status.canary
+    if target is None or stable is None or target.version == stable.version or spec.model.input_changes == "Allow":
+        return ""
+    if spec.serving.runtime == "custom" or target.revision in status.aborted:
+        return ""
+    if canary is not None and canary.version == target.version:
+        return ""
+    try:
+        known, found = (ports.registry.version(spec.model.name, one.version) for one in (stable, target))
+    except ModelopsError as error:
+        return error.message
+    words = "" if known is None or found is None else refusal(stable, known.tags, target, found.tags)
+    return f"{words}; register one that fits, or set spec.model.inputChanges to Allow" if words else ""
 
 
 def _version(spec: ModelReleaseSpec, namespace: str, ports: Ports) -> tuple[str | None, str]:

@@ -20,6 +20,8 @@ class Reference:
     message: str = ""
     passes: bool = False
     """Whether a criterion passes when there is nothing: yes before the first champion, no when it cannot be read."""
+    version: str = ""
+    """Which registered version it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,8 @@ def _evaluate(step: TrainingInput, context: Context, run: Run) -> None:
         scored, classes = answers.scored(places, "candidate", step, data), answers.classes_of(step, data)
     else:
         scored, classes = _scored(mlflow, run, data["test"], target)
-    references = {
-        "baseline": criteria.Reference(_baseline(classes, data, target)),
-        "champion": _champion(step, context, data, run),
-    }
+    champion = _champion(step, context, data, run)
+    references = {"baseline": criteria.Reference(_baseline(classes, data, target)), "champion": champion}
     outcomes = criteria.judge(scored, step.run.evaluate.criteria, references)
     figures = metrics.all_metrics(scored)
     for criterion in step.run.evaluate.criteria:
@@ -65,6 +63,7 @@ def _evaluate(step: TrainingInput, context: Context, run: Run) -> None:
         "metrics": {name: round(value, 8) for name, value in figures.items()},
         "criteria": [_outcome(outcome) for outcome in outcomes],
         "testLooks": looks,
+        "champion": champion.version,
     }
     content = json.dumps(evaluation, indent=1, ensure_ascii=False).encode()
     picture = _picture(scored, classes)
@@ -151,9 +150,11 @@ def _champion(step: TrainingInput, context: Context, data: dict[str, parts.Colum
                     f"{step.promoted_alias} (version {version.version}) is a team's own model, which only a run of "
                     "own code is compared with",
                 )
-            return criteria.Reference(answers.scored(Places.of(context.outputs), "champion", step, data))
-        model = load_model(mlflow, theirs, version.tags.get("modelops.artifactDigest"))
-        return criteria.Reference(score(model, data["test"], step.dataset.target))
+            scored = answers.scored(Places.of(context.outputs), "champion", step, data)
+        else:
+            model = load_model(mlflow, theirs, version.tags.get("modelops.artifactDigest"))
+            scored = score(model, data["test"], step.dataset.target)
+        return criteria.Reference(scored, version=version.version)
     except (BadInputError, tabular.InputError) as error:
         return criteria.Reference(None, f"{step.promoted_alias} (version {version.version}) cannot be scored: {error}")
 

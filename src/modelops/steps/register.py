@@ -5,10 +5,15 @@ Called by `main`. One run becomes one version, however often this step runs. It 
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+import yaml
 
 from modelops.adapters.mlflow_runs import Run
 from modelops.steps.context import BadInputError, Context, TrainingInput, training_run
+
+_LONGEST_TAG: Final = 5000
+"""Characters; what older servers of MLflow take."""
 
 
 def register(step: TrainingInput, context: Context) -> None:
@@ -24,7 +29,7 @@ def register(step: TrainingInput, context: Context) -> None:
         raise BadInputError(f"run {run.run_id} holds no finished model; train again")
     version, message = None, _unmet(evaluation)
     if evaluation["passed"]:
-        version = _version(step, context, run, digest)
+        version = _version(step, context, run, digest, evaluation)
         message = f"registered as version {version} of {step.run.model.name}"
     outcome = "Registered" if evaluation["passed"] else "CriteriaNotMet"
     context.mlflow.log(run, tags={"modelops.outcome": outcome, "modelops.message": message})
@@ -50,14 +55,25 @@ def register(step: TrainingInput, context: Context) -> None:
     )
 
 
-def _version(step: TrainingInput, context: Context, run: Run, digest: str) -> str:
+def _version(step: TrainingInput, context: Context, run: Run, digest: str, evaluation: Mapping[str, Any]) -> str:
     name = step.run.model.name
     found = context.mlflow.version_of_run(name, run.run_id)
     if found is None:
         context.mlflow.ensure_model(name)
-        tags = {**step.tags(), "modelops.artifactDigest": digest}
+        tags = {**step.tags(), "modelops.artifactDigest": digest, "modelops.inputs": _inputs(context, run)}
+        if champion := evaluation.get("champion"):
+            tags["modelops.judgedAgainst"] = champion
         found = context.mlflow.create_version(name, run, "model", tags)
     return found.version
+
+
+def _inputs(context: Context, run: Run) -> str:
+    """Return what the model is asked with: name → MLflow's type, with a question mark where it may be left out."""
+    described = yaml.safe_load(context.mlflow.artifact(run, "model/MLmodel") or b"") or {}
+    columns = json.loads((described.get("signature") or {}).get("inputs") or "[]")
+    inputs = {one["name"]: one["type"] + ("" if one.get("required", True) else "?") for one in columns}
+    text = json.dumps(inputs, separators=(",", ":"))
+    return text if inputs and len(text) <= _LONGEST_TAG else ""
 
 
 def _evaluation(context: Context, run: Run) -> Mapping[str, Any]:

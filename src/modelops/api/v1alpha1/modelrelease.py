@@ -52,6 +52,9 @@ class ReleasedModel(Model):
     alias: Alias | None = None
     promoted_alias: Alias = "champion"
     """The MLflow alias that promotion moves to the promoted version."""
+    input_changes: Literal["Refuse", "Allow"] = "Refuse"
+    """What becomes of a version that would refuse requests which stable answers, by the inputs that modelops registered
+    with both: Refuse keeps it from beginning. runtime custom takes what it likes, and is not held against them."""
 
 
 class Serving(Model):
@@ -286,6 +289,8 @@ class ReleaseLineage(StatusModel):
     run_id: Annotated[str, Field(max_length=64)] = ""
     version: Annotated[str, Field(max_length=32)] = ""
     artifact_digest: Annotated[str, Field(max_length=80)] = ""
+    judged_against: Annotated[str, Field(max_length=32)] = ""
+    """The version that was champion when this one was compared with it, before it was registered; empty: with none."""
 
 
 class RevisionStatus(StatusModel):

@@ -6,7 +6,7 @@ To want what serves again ends whatever is on its way at once, at any hour and u
 from dataclasses import replace
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release import placing, settle
 from modelops.domain.release.gate import closed, held, moment
 from modelops.domain.release.observed import Observed
@@ -23,6 +23,8 @@ def choose(seen: Observed, turn: Turn) -> Turn:
         # What is brought back serves first; then what the spec asks for may try.
         return turn
     turn = _same_artifact(turn, target)
+    if seen.unlike:
+        return _refused(seen, turn, target)
     if turn.status.canary is not None and turn.status.canary.revision != target.revision:
         turn = _meets(seen, turn, target)
     status = turn.status
@@ -51,7 +53,24 @@ def _begin(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:
     if status.stable is not None and (shut := closed(seen)) is not None:
         return held(seen, turn.with_status(queued_version=target.version), shut, what)
     turn = replace(turn, status=settle.begin(status, target, seen.now), decisive=True)
-    return turn.saying("CanaryStarted", f"version {target.version}, revision {target.revision}")
+    words = f"version {target.version}, revision {target.revision}{_outdated(status, target)}"
+    return turn.saying("CanaryStarted", words)
+
+
+def _refused(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:
+    """Keep a version from beginning, and from ending another, whose servers would refuse stable's callers."""
+    told = turn.with_status(waiting_for=seen.unlike, queued_version=target.version)
+    if seen.status.queued_version == target.version:
+        return told
+    return told.saying("InputsDiffer", seen.unlike, warning=True)
+
+
+def _outdated(status: ModelReleaseStatus, target: RevisionStatus) -> str:
+    """Return that a version was judged against another one than serves now, if it was."""
+    champion, stable = target.lineage.judged_against, status.stable
+    if not champion or stable is None or champion == stable.version:
+        return ""
+    return f"; it was judged against version {champion}, and version {stable.version} serves now"
 
 
 def _meets(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:

@@ -58,6 +58,8 @@ class Observed:
     """Why metrics cannot use the MetricTemplates that they name, as (field, what is wrong and what to do)."""
     ahead: str = ""
     """Which older HTTPRoute takes the requests of this release, or nothing."""
+    unlike: str = ""
+    """Why the target would refuse requests that stable answers, or nothing."""
     golden: Answers | None = None
     """Of the canary to the golden requests; None when it is not time to send them, or not all of them have come."""
 

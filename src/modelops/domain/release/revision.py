@@ -70,6 +70,7 @@ def candidate(spec: ModelReleaseSpec, found: Registered, defaults: ServingDefaul
         run_id=found.run_id,
         version=found.version,
         artifact_digest=digest,
+        judged_against=tags.get("modelops.judgedAgainst", ""),
     )
     return RevisionStatus(
         version=found.version, revision=revision_of(spec, digest, defaults), digest=digest, lineage=lineage, since=now
