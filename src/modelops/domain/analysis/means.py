@@ -2,16 +2,16 @@
 
 A tick is what both sides counted since the tick before. If the canary's mean may be `times` stable's and `plus`, then
 D = mean - times x stable's mean - plus has a mean of at most 0, whatever the values' distribution, the weight and the
-level of this tick are. With a variance V of D, for every bet b > 0 and x = b D / V^0.5, the factor
+level of this tick are. With a variance V of D, for every bet b > 0 and y = b D / V^0.5, the factor
 
-    exp(-b^2 / 2) x (1 + x + x^2 / 2 if x > 0 else 1 / (1 - x + x^2 / 2))
+    exp(-b^2 / 2) (1 + y + y^2 / 2 if y > 0 else 1 / (1 - y + y^2 / 2))
 
-has a mean of at most 1: it grows with x, is nowhere above 1 + x + x^2 / 2, and needs a variance but no normal values
-(Catoni). Products, mixtures of bets and beginnings, and what is kept are as in evidence. Bets are effects in standard
-deviations of one value; V comes from the variance of the values within the ticks before, so that what both sides have
-in common is no variance. A tick that speaks for an alarm is also held against its own variance, and multiplies by
-MOST_A_TICK at most. Values that come in clusters on one side show as dispersion of D around its recent mean, which V is
-multiplied by. Pure; called by sequential, simulated in bench/labels.py; ADR 25.
+has a mean of at most 1: before exp(-b^2 / 2) it grows with y and is nowhere above 1 + y + y^2 / 2, and it needs a
+variance but no normal values (Catoni). Products, mixtures of bets and beginnings, and what is kept are as in evidence.
+Bets are effects in standard deviations of one value; V comes from the variance of the values within the ticks before,
+so that what both sides have in common is no variance. A tick that speaks for an alarm is also held against its own
+variance, and multiplies by MOST_A_TICK at most. Values that come in clusters on one side show as dispersion of D around
+its recent mean, which V is multiplied by. Pure; called by sequential, simulated in bench/labels.py; ADR 25.
 """
 
 import math
@@ -127,8 +127,8 @@ def _factors(pair: Pair, allowed: Allowance, bets: Sequence[float], scales: _Sca
     for bet in bets:
         won = bet * increase > 0
         variance = scales.win_variance * scales.win_dispersion / scales.dispersion if won else scales.variance
-        x = bet * increase * size / math.sqrt(variance) if variance > 0 else 0.0
-        log = math.log1p(abs(x) + x * x / 2)
+        y = bet * increase * size / math.sqrt(variance) if variance > 0 else 0.0
+        log = math.log1p(abs(y) + y * y / 2)
         factors.append(min(MOST_A_TICK, math.exp((log if won else -log) - bet * bet * size / 2)))
     return factors
 
