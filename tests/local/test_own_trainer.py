@@ -106,7 +106,10 @@ BAD = {
         "metrics.json: loss is not a finite number (value 2 of 2)",
     ),
     "cheats": (SAVE + "save([], ['harvest'], numpy.array([1.0]))", "asks for 'harvest', which is the target"),
-    "invents": (SAVE + "save([], ['wind'], numpy.array([1.0]))", "asks for column 'wind', which the Dataset has not"),
+    "invents": (
+        SAVE + "train['wind'] = 1.0\nsave([1], ['wind'], numpy.array([1.0]))",
+        "asks for column 'wind', which the Dataset has not",
+    ),
     "unloadable": (
         SAVE + "(out / 'weights.json').write_text('')\nsave([1], ['rain'], numpy.array([1.0]))\n"
         "next((out / 'model').rglob('weights.json')).write_text('{')",
