@@ -83,6 +83,23 @@ def test_apply_removes(api: Api) -> None:
     }
 
 
+def test_apply_removes_defaults(api: Api) -> None:
+    """An object of the schema that its only manager leaves out goes with the defaults in it, which nobody owns."""
+    probe = {"path": "/", "pace": {"burst": 3}}
+    assert api.apply("a", "w", spec={"size": 5, "probe": probe}).body["spec"]["probe"] == {
+        "path": "/",
+        "tries": 2,
+        "pace": {"burst": 3, "seconds": 5},
+    }
+    paced = api.apply("a", "w", spec={"size": 5, "probe": {"path": "/"}})
+    assert paced.body["spec"]["probe"] == {"path": "/", "tries": 2}
+    api.apply("b", "w", spec={"size": 5, "probe": {"path": "/", "pace": {}}})
+    without = api.apply("a", "w", spec={"size": 5})
+    assert without.body["spec"]["probe"] == {"path": "/", "tries": 2, "pace": {"seconds": 5}}
+    gone = api.apply("b", "w", spec={"size": 5})
+    assert (gone.code, "probe" in gone.body["spec"]) == (200, False)
+
+
 def test_apply_lists(api: Api) -> None:
     """Map lists merge by key and sets by value across managers; an atomic list has one owner."""
     api.apply(

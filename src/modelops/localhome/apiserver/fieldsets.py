@@ -123,6 +123,19 @@ def changed(old: Obj, new: Obj, schema: Mapping[str, Any]) -> tuple[Fields, Fiel
     return frozenset(set_), frozenset(before.keys() - after.keys())
 
 
+def named(fields: Fields, schema: Mapping[str, Any]) -> Fields:
+    """Return the objects above fields that the schema has by their names; entries of maps are not named by it."""
+    found: set[Path] = set()
+    for path in fields:
+        here = schema
+        for length, part in enumerate(path[:-1], start=1):
+            name = part.removeprefix("f:")
+            if part.startswith("f:") and name in (here.get("properties") or {}):
+                found.add(path[:length])
+            here = (child(here, name) if part.startswith("f:") else here.get("items")) or ANYTHING
+    return frozenset(found - UNTRACKED)
+
+
 def below(path: Path, fields: Iterable[Path]) -> bool:
     """Tell whether a path, or something in it, is in the set."""
     return any(other[: len(path)] == path for other in fields)

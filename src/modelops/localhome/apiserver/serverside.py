@@ -119,7 +119,8 @@ def apply(
     before = live if live is not None else {"metadata": {}}
     merged = merge(before, config, schema)
     others = {other: entry for other, entry in managed.items() if other != manager}
-    gone = mine.fields - applied
+    # An object goes with the defaults in it, which nobody owns.
+    gone = (mine.fields | fieldsets.named(mine.fields, schema)) - applied
     kept_by_others = frozenset().union(*(entry.fields for entry in others.values()))
     # A list item goes only when nobody else has anything in it.
     removable = {path for path in gone if not fieldsets.below(path, kept_by_others | applied)}
