@@ -32,12 +32,11 @@ def only_who_is_meant(world: World) -> None:
         assert not others or (others <= given_up and world.scaled()[stable] == replicas)
         return
     exposed = status.get("desiredWeight", 0) > 0 or status.get("analysisStartedAt")
-    if status.get("undoTo") and not exposed and behind[stable] < replicas:
-        # A human brought another one back before stable was whole: it has no servers yet that could get requests.
-        assert others <= given_up - {canary["revision"]}
-        assert world.scaled()[stable] == replicas
-        return
-    assert others <= ({canary["revision"]} if exposed else set())
+    meant = {canary["revision"]} if exposed else set()
+    if status.get("undoTo") and (exposed or world.scaled()[stable] == replicas):
+        # A human brought this one back in the middle: what was given up stays until it, or stable, is whole.
+        meant |= given_up - {canary["revision"]}
+    assert others <= meant
 
 
 def weight_is_what_serves(world: World, passed_at: datetime) -> None:
