@@ -71,7 +71,7 @@ def prometheus_answers(
 
 @happening(seconds=among(0, 1, 5, 10, 10, 20, 60, 600))
 def time_passes(release: Release, seconds: int) -> None:
-    release.world.clock.advance(seconds=seconds)
+    release.wait(seconds)
 
 
 @happening(seconds=among(5, 3600))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from modelops.api.v1alpha1.common import parse_duration
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
 from modelops.domain.release.smoke_test import digest_of
 from modelops.domain.release.steps import effective_steps, needs_passes
@@ -78,7 +79,7 @@ def every_request_has_a_server(release: Release) -> None:
     wanted = release.world.spec["serving"]["replicas"]
     stable = release.status["stable"]["revision"]
     for revision, weight in release.route.items():
-        servers = release.servers[f"{NAME}-{revision}"]
+        servers = release.servers[revision]
         if release.is_lent and (release.status.get("canary") or not release.whole):
             # Short of one while the canary's starts, and of the one that stays stable's until a promotion is done. Of a
             # weight that falls, as when the steps change, stable gets its servers once the gateway has confirmed it.
@@ -86,6 +87,14 @@ def every_request_has_a_server(release: Release) -> None:
             assert servers >= max(1, wanted * min(weight, had) // 100 - 1)
             continue
         assert servers == wanted if weight == 100 or revision == stable else 1 <= servers <= wanted
+
+
+def servers_go_after_their_last_request(release: Release) -> None:
+    """Once the gateway has confirmed that no more come, and what was in flight has ended."""
+    assert not release.serving - release.servers.keys()
+    timeout = parse_duration(release.world.spec["traffic"]["timeout"]).total_seconds()
+    for revision in release.gone & release.asked.keys():
+        assert release.elapsed - release.asked[revision] >= timeout
 
 
 def one_release_at_a_time(release: Release) -> None:
@@ -98,8 +107,7 @@ def one_release_at_a_time(release: Release) -> None:
         assert set(release.route) <= ours
         # A status remembers ten that drain; more are taken up as room comes.
         retiring = set(status.get("retiring", ()))
-        found = {name.removeprefix(f"{NAME}-") for name in release.servers}
-        assert len(retiring) == 10 or found <= ours | retiring
+        assert len(retiring) == 10 or release.servers.keys() <= ours | retiring
 
 
 def without_canary_stable_has_it_all(release: Release) -> None:
@@ -140,6 +148,7 @@ PROMISES: Final = (
     weight_rises_only_when_earned,
     end_is_on_record,
     every_request_has_a_server,
+    servers_go_after_their_last_request,
     one_release_at_a_time,
     without_canary_stable_has_it_all,
     champion_is_what_serves,

@@ -3,12 +3,11 @@
 import contextlib
 from typing import Any
 
-from modelops.api.kinds import DEPLOYMENT
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Strategy
 from modelops.domain.release.windows import is_open
 from modelops.reconcile.loop import Loop
 from modelops.reconcile.modelrelease import ModelReleaseReconciler
-from tests.unit.release.world import NAMESPACE, World
+from tests.unit.release.world import World
 from tests.walk.drawn import GOOD, OPEN, PLACING, by_servers
 from tests.walk.mortal import Killed, Mortal
 
@@ -26,9 +25,17 @@ class Release:
         self.route: dict[str, int] = {}
         """The route's weights by revision after it."""
         self.servers: dict[str, int] = {}
-        """How many servers are asked for after it, by the Deployment's name."""
+        """How many servers are asked for after it, by revision."""
+        self.serving: set[str] = set()
+        """Revisions that get requests after it."""
+        self.gone: set[str] = set()
+        """Revisions whose Deployment went in the step."""
         self.behind: dict[str, int] = {}
         """Who was behind the Service before the step."""
+        self.elapsed = 0.0
+        """Seconds since the beginning, whatever the clock says."""
+        self.asked: dict[str, float] = {}
+        """When the last request may have come to each revision, in seconds since the beginning."""
         self.passed_at = self.world.clock.now()
         """When the pass was."""
         self.error: str | None = None
@@ -71,6 +78,11 @@ class Release:
         """Write the spec."""
         analysis = {"interval": "10s", "warmUp": "5s", "metrics": metrics}
         self.world.release(strategy=self._fit(strategy), smokeTest=smoke_test, analysis=analysis, **more)
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.world.clock.advance(seconds=seconds)
+        self.elapsed += seconds
 
     def step(self) -> None:
         """Reconcile once."""
@@ -125,10 +137,16 @@ class Release:
         return [metric for metric in self.status.get("analysis", ()) if metric["name"] not in dry]
 
     def _look(self) -> None:
-        world = self.world
-        self.status, self.route = world.status, world.route()
-        found = world.cluster.stored(DEPLOYMENT, NAMESPACE)
-        self.servers = {one["metadata"]["name"]: one["spec"]["replicas"] for one in found}
+        world, before = self.world, self.servers
+        self.status, self.route, self.servers = world.status, world.route(), world.scaled()
+        self.gone = before.keys() - self.servers.keys()
+        self.asked |= dict.fromkeys((*self.serving, *self._serving()), self.elapsed)
+        self.serving = self._serving()
+
+    def _serving(self) -> set[str]:
+        """Return the revisions that the gateway sends requests by weight, or the Service."""
+        confirmed = self.world.weights[-1] if self.world.weights else {}
+        return {revision for revision, weight in confirmed.items() if weight} | self.world.behind().keys()
 
     def _fit(self, strategy: dict[str, Any]) -> dict[str, Any]:
         """Return a strategy that the release's mode knows."""
