@@ -12,7 +12,7 @@ from typing import Any, Final
 from modelops.errors import Conflict, ModelopsError, Transient
 from modelops.ports import Answer
 from tests.walk import drawn, promises
-from tests.walk.drawn import Draw, among, either
+from tests.walk.drawn import Draw, among, mostly
 from tests.walk.release import Release
 
 
@@ -98,11 +98,11 @@ def human_says(release: Release, verb: str, which: int) -> None:
     release.by_hand = True
 
 
-@happening(again=either)
-def version_is_trained(release: Release, again: bool) -> None:
+@happening(new=mostly)
+def version_is_trained(release: Release, new: bool) -> None:
     """A new one; or one whose artifact is that of the first."""
     release.version += 1
-    release.world.train(str(release.version), digest="sha256:1" if again else None)
+    release.world.train(str(release.version), digest=None if new else "sha256:1")
 
 
 @happening(strategy=drawn.strategy, metrics=drawn.metrics, smoke_test=drawn.smoke_test)
@@ -132,19 +132,19 @@ def servers_answer(release: Release, answer: Answer | ModelopsError) -> None:
     release.world.servers.answer = answer
 
 
-@happening(start=either)
+@happening(start=mostly)
 def servers_start_or_not(release: Release, start: bool) -> None:
     release.world.servers_start = start
 
 
-@happening(confirms=either)
+@happening(confirms=mostly)
 def gateway_confirms_or_not(release: Release, confirms: bool) -> None:
     release.world.gateway_confirms = confirms
 
 
-@happening(down=either)
-def registry_comes_and_goes(release: Release, down: bool) -> None:
-    release.world.registry.down = down
+@happening(up=mostly)
+def registry_comes_and_goes(release: Release, up: bool) -> None:
+    release.world.registry.down = not up
 
 
 @happening(writes=among(*range(9)))
