@@ -57,8 +57,8 @@ kind-down: .venv ## Remove it
 chaos: .venv ## kill -9 in every phase of a whole loop (SEEDS=300)
 	@$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),300)
 
-walk: .venv ## A release that anything happens to, on every core (STEPS=1000000)
-	@$(BIN)/python -m tests.walk --steps $(or $(STEPS),1000000)
+walk: .venv ## A release that anything happens to, on every core (STEPS=1000000 SEED=0)
+	@$(BIN)/python -m tests.walk --steps $(or $(STEPS),1000000) $(if $(SEED),--seed $(SEED))
 
 lint: .venv ## ruff, mypy, the layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

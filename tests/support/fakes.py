@@ -108,12 +108,18 @@ class FakeCluster:
     def list(
         self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
     ) -> Sequence[dict[str, Any]]:
+        return [_copied(obj) for obj in self.stored(resource, namespace, labels)]
+
+    def stored(
+        self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return what `list` copies, for who only looks at it."""
+        found = sorted(key for key in self.objects if key[0] == resource.plural and namespace in (None, key[1]))
+        wanted = (labels or {}).items()
         return [
-            _copied(obj)
-            for (plural, where, _), obj in sorted(self.objects.items())
-            if plural == resource.plural
-            and namespace in (None, where)
-            and (labels or {}).items() <= (obj["metadata"].get("labels") or {}).items()
+            self.objects[key]
+            for key in found
+            if not wanted or wanted <= (self.objects[key]["metadata"].get("labels") or {}).items()
         ]
 
     def apply(

@@ -26,14 +26,17 @@ def only_who_is_meant(world: World) -> None:
     """A canary has requests once it is to have any; what was given up has them only until stable is whole."""
     status, behind = world.status, world.behind()
     stable, canary = status["stable"]["revision"], status.get("canary")
-    others = behind.keys() - {stable}
+    others, replicas = behind.keys() - {stable}, world.spec["serving"]["replicas"]
+    given_up = {record["revision"] for record in status["history"]}
     if canary is None:
-        replicas = world.spec["serving"]["replicas"]
-        given_up = {record["revision"] for record in status["history"]}
         assert not others or (others <= given_up and world.scaled()[stable] == replicas)
         return
     exposed = status.get("desiredWeight", 0) > 0 or status.get("analysisStartedAt")
-    assert others <= ({canary["revision"]} if exposed else set())
+    meant = {canary["revision"]} if exposed else set()
+    if status.get("undoTo") and (exposed or world.scaled()[stable] == replicas):
+        # A human brought this one back in the middle: what was given up stays until it, or stable, is whole.
+        meant |= given_up - {canary["revision"]}
+    assert others <= meant
 
 
 def weight_is_what_serves(world: World, passed_at: datetime) -> None:

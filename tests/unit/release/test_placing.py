@@ -190,6 +190,24 @@ def test_blue_green_moves_the_selector() -> None:
     assert world.behind() == {stable: 3}
 
 
+def test_canary_that_serves_alone_keeps_its_servers_until_stable_serves_too() -> None:
+    """Steps that changed want 20 %; a third version's servers, which still drain, keep the selector on the canary."""
+    world = placed(replicas=3, strategy={"blueGreen": {"postPromotion": {"duration": "10s"}}})
+    stable = world.status["stable"]["revision"]
+    for version in ("2", "3"):
+        world.train(version)
+        world.pass_()
+    canary = world.status["canary"]["revision"]
+    while world.behind() != {canary: 3}:
+        world.pass_()
+    world.release(strategy={"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}})
+    world.pass_()
+    assert len(world.deployments()) == 3
+    assert world.behind() == {canary: 3}
+    world.settle(seconds=30)
+    assert world.behind() == {stable: 3, canary: 1}
+
+
 def test_autoscaler_measures_what_gets_requests() -> None:
     """The scale subresource counts the servers behind the Service, and selects their pods."""
     world = placed()

@@ -324,6 +324,25 @@ def test_versions_in_quick_succession_are_superseded_cleanly(world: World) -> No
     assert {old: 100} in world.weights
 
 
+def test_more_than_a_status_remembers_drain_one_after_the_other(world: World) -> None:
+    """Eleven are superseded before one has drained: the eleventh is taken up in the pass that ends the ten others."""
+    old = world.first()
+    for version in range(2, 13):
+        world.train(str(version))
+        world.pass_()
+    world.train("13", digest="sha256:1")
+    world.pass_()
+    assert len(world.deployments()) == 12
+    assert len(world.status["retiring"]) == 10
+    while len(world.deployments()) == 12:
+        world.clock.advance(seconds=1)
+        world.pass_()
+    (left,) = world.deployments() - {old}
+    assert world.status["retiring"] == [left]
+    world.settle(seconds=30)
+    assert world.deployments() == {old}
+
+
 def _two_promoted(world: World) -> tuple[str, str]:
     """Promote versions 1 and 2, one after the other; return their revisions."""
     world.release(strategy={"canary": {"steps": [{"setWeight": 50}, {"analyze": {"duration": "20s"}}]}})

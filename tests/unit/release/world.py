@@ -165,7 +165,7 @@ class World:
         raise AssertionError("it never settles")
 
     def _play(self) -> None:
-        for deployment in self.cluster.list(DEPLOYMENT, NAMESPACE):
+        for deployment in self.cluster.stored(DEPLOYMENT, NAMESPACE):
             meta = deployment["metadata"]
             wanted = deployment["spec"].get("replicas", 1)
             status = {
@@ -178,7 +178,7 @@ class World:
                 status["readyReplicas"] = min(wanted, deployment["status"]["readyReplicas"])
             if deployment.get("status") != status:
                 self.cluster.set_status(DEPLOYMENT, NAMESPACE, meta["name"], status)
-        for number, service in enumerate(self.cluster.list(SERVICE, NAMESPACE)):
+        for number, service in enumerate(self.cluster.stored(SERVICE, NAMESPACE)):
             if "clusterIP" not in service["spec"]:
                 self.cluster.put(SERVICE, {**service, "spec": {**service["spec"], "clusterIP": f"10.0.0.{number}"}})
         route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
@@ -205,13 +205,13 @@ class World:
         selector = {} if service is None else service["spec"]["selector"]
         return {
             deployment["metadata"]["labels"][REVISION]: deployment["status"]["readyReplicas"]
-            for deployment in self.cluster.list(DEPLOYMENT, NAMESPACE, selector or {RELEASE: "none"})
+            for deployment in self.cluster.stored(DEPLOYMENT, NAMESPACE, selector or {RELEASE: "none"})
             if (deployment.get("status") or {}).get("readyReplicas")
         }
 
     def scaled(self) -> dict[str, int]:
         """Return how many servers are asked for, by revision."""
-        found = self.cluster.list(DEPLOYMENT, NAMESPACE)
+        found = self.cluster.stored(DEPLOYMENT, NAMESPACE)
         return {one["metadata"]["labels"][REVISION]: one["spec"]["replicas"] for one in found}
 
     def rules(self) -> list[dict[str, Any]]:
@@ -243,7 +243,7 @@ class World:
 
     def deployments(self) -> set[str]:
         """Return the revisions that have servers."""
-        return {d["metadata"]["name"].removeprefix(f"{NAME}-") for d in self.cluster.list(DEPLOYMENT, NAMESPACE)}
+        return {d["metadata"]["name"].removeprefix(f"{NAME}-") for d in self.cluster.stored(DEPLOYMENT, NAMESPACE)}
 
     def first(self) -> str:
         """Release version 1; return its revision."""

@@ -229,7 +229,8 @@ def _retire(seen: Observed, turn: Turn, *, routed: bool) -> Turn:
     actions += _forget(seen, status)
     left = tuple(one for one in status.retiring if one not in going)
     since = status.retiring_since if left else None
-    return replace(turn, actions=tuple(actions)).with_status(retiring=left, retiring_since=since)
+    turn = replace(turn, actions=tuple(actions)).with_status(retiring=left, retiring_since=since)
+    return replace(turn, status=taken_up(seen, turn.status, going))
 
 
 def _forget(seen: Observed, status: ModelReleaseStatus) -> list[Action]:

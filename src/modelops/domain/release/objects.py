@@ -32,6 +32,8 @@ class Gateway:
 
 def covers(found: Any, wanted: Any) -> bool:
     """Return whether everything that is wanted is there; what the server added does not matter."""
+    if found == wanted:
+        return True
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(
             key in found and covers(found[key], value) for key, value in wanted.items()
@@ -42,7 +44,7 @@ def covers(found: Any, wanted: Any) -> bool:
             and len(found) == len(wanted)
             and all(covers(one, other) for one, other in zip(found, wanted, strict=True))
         )
-    return bool(found == wanted)
+    return False
 
 
 def revision_objects(

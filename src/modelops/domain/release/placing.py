@@ -82,9 +82,11 @@ def canary_servers(seen: Observed, status: ModelReleaseStatus) -> int:
         return found
     steps = effective_steps(seen.spec.strategy)[status.step :]
     aim = split(full, wanted or next((step.set_weight for step in steps if step.set_weight), 100)).canary
-    return (
-        found if 0 < wanted < 100 and aim < found and _ready(seen, status.stable) < split(full, wanted).stable else aim
-    )
+    alone = status.canary is not None and _selected(seen) == status.canary.revision
+    if 0 < wanted < 100 and aim < found and (alone or _ready(seen, status.stable) < split(full, wanted).stable):
+        # Stable's are to get requests first.
+        return found
+    return aim
 
 
 def stable_servers(seen: Observed, status: ModelReleaseStatus) -> int:

@@ -4,6 +4,8 @@ A status remembers ten revisions that drain. Should more be superseded before on
 servers, and GPUs; they are taken up again as room comes.
 """
 
+from collections.abc import Sequence
+
 from modelops.api.labels import REVISION
 from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
 from modelops.domain.release.leaving import staying
@@ -11,9 +13,15 @@ from modelops.domain.release.observed import Observed
 from modelops.domain.release.settle import RETIRING
 
 
-def taken_up(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
-    """Return the status with the revisions retiring that have servers and are nothing else."""
-    known = {one.revision for one in staying(status)} | {*status.retiring}
+def taken_up(seen: Observed, status: ModelReleaseStatus, going: Sequence[str] = ()) -> ModelReleaseStatus:
+    """Return the status with the revisions retiring that have servers and are nothing else.
+
+    Args:
+        seen: the release.
+        status: as it is now.
+        going: revisions whose servers end in this pass.
+    """
+    known = {one.revision for one in staying(status)} | {*status.retiring, *going}
     found = {str((one["metadata"].get("labels") or {}).get(REVISION, "")) for one in seen.deployments.values()}
     room = RETIRING - len(status.retiring)
     strays = sorted(found - known - {""})[:room]

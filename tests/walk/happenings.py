@@ -1,0 +1,176 @@
+"""What may happen to a release; each is one step of a walk: it happens, then the release is reconciled once.
+
+Answers of Prometheus, time, commands, new versions and specs, servers and gateway that do not keep up, an API server
+or a registry that fails, and a kill -9 before any of the writes. Each of the operator's processes knows nothing of the
+one before.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelops.errors import Conflict, ModelopsError, Transient
+from modelops.ports import Answer
+from tests.walk import drawn, promises
+from tests.walk.drawn import Draw, among, mostly
+from tests.walk.release import Release
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One of them; called, it takes the step, and a promise that the step breaks is an AssertionError."""
+
+    does: Callable[..., None]
+    given: Mapping[str, Draw]
+    """What draws each of its arguments."""
+    placing: str | None = None
+    """How servers and weights belong together where it happens; None is any way."""
+
+    @property
+    def name(self) -> str:
+        return self.does.__name__
+
+    def __call__(self, release: Release, **given: Any) -> None:
+        release.by_hand = False
+        self.does(release, **given)
+        release.step()
+        promises.are_kept(release)
+
+
+def happening(*, placing: str | None = None, **given: Draw) -> Callable[[Callable[..., None]], Happening]:
+    """Make a function of the release one of what may happen."""
+    return lambda does: Happening(does, given, placing)
+
+
+BEGINNING: Final[Mapping[str, Draw]] = {
+    "placing": among("gateway", *drawn.PLACING),
+    "strategy": drawn.strategy,
+    "metrics": drawn.metrics,
+    "smoke_test": drawn.smoke_test,
+    "replicas": among(1, 2, 3),
+}
+"""What draws the arguments of `begin`."""
+
+
+def begin(release: Release, **given: Any) -> None:
+    """Let version 1 serve."""
+    release.begin(**given)
+    promises.are_kept(release)
+
+
+@happening(number=among(0, 1), answer=among(*drawn.ANSWERS))
+def prometheus_answers(
+    release: Release, number: int, answer: tuple[float | ModelopsError | None, float | None]
+) -> None:
+    """One metric says something else from now on."""
+    for query, value in zip((f"q{number}", f"s{number}"), answer, strict=True):
+        release.world.metrics.answers.pop(query, None)
+        if value is not None:
+            release.world.metrics.answers[query] = value
+
+
+@happening(seconds=among(0, 1, 5, 10, 10, 20, 60, 600))
+def time_passes(release: Release, seconds: int) -> None:
+    release.wait(seconds)
+
+
+@happening(seconds=among(5, 3600))
+def clock_is_set_back(release: Release, seconds: int) -> None:
+    release.world.clock.advance(seconds=-seconds)
+
+
+@happening(verb=among(*drawn.VERBS), which=among(*range(12)))
+def human_says(release: Release, verb: str, which: int) -> None:
+    """About the canary, or one of the revisions that the history knows."""
+    status = release.status
+    known = sorted({record["revision"] for record in status.get("history", ())})
+    more: dict[str, Any] = {}
+    if verb in ("undo", "retry") and known:
+        more["revision"] = known[which % len(known)]
+    if verb == "full":
+        verb, more = "promote", {"full": True}
+    release.world.command(verb, **more)
+    canary = (status.get("canary") or {}).get("revision", "")
+    if verb == "promote":
+        release.forced.add(canary)
+    if verb == "undo":
+        release.forced.add(more.get("revision", ""))
+    release.by_hand = True
+
+
+@happening(new=mostly)
+def version_is_trained(release: Release, new: bool) -> None:
+    """A new one; or one whose artifact is that of the first."""
+    release.version += 1
+    release.world.train(str(release.version), digest=None if new else "sha256:1")
+
+
+@happening(strategy=drawn.strategy, metrics=drawn.metrics, smoke_test=drawn.smoke_test)
+def spec_changes(
+    release: Release, strategy: dict[str, Any], metrics: list[dict[str, Any]], smoke_test: dict[str, Any] | None
+) -> None:
+    release.change(strategy, metrics, smoke_test)
+    release.by_hand = True
+
+
+@happening(replicas=among(1, 2, 3, 7), placing="replicas")
+def autoscaler_says(release: Release, replicas: int) -> None:
+    """Numbers of servers are split anew."""
+    release.world.release(serving={"runtime": "modelops", "replicas": replicas})
+
+
+@happening(control=drawn.control)
+def control_changes(release: Release, control: dict[str, Any]) -> None:
+    """Windows, a freeze, what a new version does, the time after a promotion."""
+    release.world.release(**drawn.OPEN | control | ({"rollbackWindow": None} if release.is_lent else {}))
+    release.by_hand = True
+
+
+@happening(answer=among(*drawn.GOLDEN))
+def servers_answer(release: Release, answer: Answer | ModelopsError) -> None:
+    """Golden requests come to something else from now on."""
+    release.world.servers.answer = answer
+
+
+@happening(start=mostly)
+def servers_start_or_not(release: Release, start: bool) -> None:
+    release.world.servers_start = start
+
+
+@happening(confirms=mostly)
+def gateway_confirms_or_not(release: Release, confirms: bool) -> None:
+    release.world.gateway_confirms = confirms
+
+
+@happening(up=mostly)
+def registry_comes_and_goes(release: Release, up: bool) -> None:
+    release.world.registry.down = not up
+
+
+@happening(writes=among(*range(9)))
+def operator_is_killed(release: Release, writes: int) -> None:
+    """Before so many more writes are done; another one starts."""
+    release.world.cluster.lives, release.world.cluster.refusal = writes, None
+
+
+@happening(writes=among(*range(9)), error=among(Conflict("Conflict", "changed"), Transient("Away", "503")))
+def write_is_refused(release: Release, writes: int, error: ModelopsError) -> None:
+    release.world.cluster.lives, release.world.cluster.refusal = writes, error
+
+
+HAPPENINGS: Final = (
+    time_passes,
+    version_is_trained,
+    prometheus_answers,
+    human_says,
+    spec_changes,
+    control_changes,
+    autoscaler_says,
+    servers_answer,
+    servers_start_or_not,
+    gateway_confirms_or_not,
+    registry_comes_and_goes,
+    clock_is_set_back,
+    operator_is_killed,
+    write_is_refused,
+)
