@@ -156,7 +156,8 @@ def _scraped(url: str, jobs: int, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < deadline:
         assert process.poll() is None
         try:
-            found = ask([url], "count_over_time(up[1m]) >= 4")
+            ready = urllib3.request("GET", f"{url}/-/ready", retries=False).status == 200
+            found = ask([url], "sum_over_time(up[1m]) >= 4") if ready else []
         except urllib3.exceptions.HTTPError:
             found = []
         if len(found) == jobs:
