@@ -138,7 +138,7 @@ def servers_are_weights(release: Release) -> None:
     placed.servers_stay(release.world, release.behind)
     if release.whole:
         placed.only_who_is_meant(release.world)
-        placed.weight_is_what_serves(release.world, release.passed_at)
+        placed.weight_is_what_serves(release.world, release.before)
 
 
 PROMISES: Final = (

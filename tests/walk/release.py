@@ -36,8 +36,6 @@ class Release:
         """Seconds since the beginning, whatever the clock says."""
         self.asked: dict[str, float] = {}
         """When the last request may have come to each revision, in seconds since the beginning."""
-        self.passed_at = self.world.clock.now()
-        """When the pass was."""
         self.error: str | None = None
         """Why the last pass did not come to its end, if it could say."""
         self.whole = True
@@ -87,7 +85,7 @@ class Release:
     def step(self) -> None:
         """Reconcile once."""
         world = self.world
-        self.before, self.behind, self.passed_at = self.status, world.behind(), world.clock.now()
+        self.before, self.behind = self.status, world.behind()
         try:
             self.error = world.pass_().error
             self.whole = not self.error and world.cluster.lives is None
