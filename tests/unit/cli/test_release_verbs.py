@@ -71,7 +71,8 @@ def test_undo_goes_back_to_the_version_promoted_before(
     assert found is not None
     assert found["status"]["canary"]["version"] == "1"
     assert found["status"]["undoTo"] == "rev1"
-    assert found["status"]["aborted"] == ["rev2"]
+    # The operator's own hash of version 2 is another: if it came first, that canary was given up, too.
+    assert "rev2" in found["status"]["aborted"]
 
 
 @pytest.mark.parametrize(
