@@ -353,3 +353,19 @@ def test_gateway_knows_a_revision_before_its_first_request_and_after_its_last(wo
         f"apply httproutes/{NAME}",
         f"delete services/{NAME}-{new}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "known"),
+    [
+        pytest.param({"setMirror": {"percent": 50}}, True, id="who gets copies gets no requests yet"),
+        pytest.param(TESTERS, False, id="who gets testers' requests is known by their rule"),
+    ],
+)
+def test_gateway_knows_a_mirrored_revision_before_its_first_request(
+    world: World, step: dict[str, Any], known: bool
+) -> None:
+    """Copies go to a backend of their own in Envoy Gateway: the first requests met one without endpoints."""
+    old, new = begun(world, {"canary": {"steps": [step, ANALYZE, {"pause": {}}]}})
+    assert world.route() == {old: 100}
+    assert world.idle() == ([new] if known else [])

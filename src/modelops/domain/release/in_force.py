@@ -29,7 +29,8 @@ def route_of(seen: Observed, status: ModelReleaseStatus) -> ApplyObject | None:
         return None
     wanted = _wanted(seen, status)
     extra = None if other is None or wanted == _BY_WEIGHT else seen.name_of(other)
-    routed = {seen.name_of(revision) for revision, _ in backends} | {extra}
+    # Copies make nothing known: Envoy Gateway keeps them apart from requests.
+    routed = {seen.name_of(revision) for revision, _ in backends} | ({extra} if wanted.header_routes else set())
     idle = _idle(seen, status, routed)
     return objects.route_object(seen.owner, seen.spec, backends, seen.gateway, wanted, extra, idle)
 
