@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 from modelops.api.kinds import DATASET, GITSOURCE, KINDS, MODELRELEASE, TRAININGRUN, Kind, Resource
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.labels import OWNER_KIND, OWNER_NAME
+from modelops.domain.release.address import in_common
+from modelops.domain.release.objects import path_of
 from modelops.reconcile.outcomes import has_news
 
 _Obj = Mapping[str, Any]
@@ -88,13 +90,9 @@ def _shares_model(release: _Obj, other: _Obj) -> bool:
 
 def _shares_address(release: _Obj, route: _Obj) -> bool:
     """Return whether a route may take a release's requests: they name a host, or a path, in common."""
-    hosts = set((release["spec"].get("traffic") or {}).get("hostnames") or ())
-    spec = route.get("spec") or {}
-    if hosts:
-        return not hosts.isdisjoint(spec.get("hostnames") or ())
-    path = f"/v2/models/{release['metadata']['name']}"
-    matches = (match for rule in spec.get("rules") or () for match in rule.get("matches") or ())
-    return path in {(match.get("path") or {}).get("value") for match in matches}
+    hostnames = (release["spec"].get("traffic") or {}).get("hostnames") or ()
+    hosts, paths = in_common(route, set(hostnames or ("",)), {path_of(release["metadata"]["name"], hostnames)})
+    return bool(hosts and paths)
 
 
 def _writes_outcome_of(source: _Obj, release: _Obj) -> bool:

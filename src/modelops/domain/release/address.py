@@ -37,7 +37,7 @@ def wanted(name: str, spec: ModelReleaseSpec, default: Gateway) -> frozenset[Add
     """
     if spec.traffic.mode == "replicas":
         return frozenset()
-    gateway, path = gateway_of(spec, default), path_of(name, spec)
+    gateway, path = gateway_of(spec, default), path_of(name, spec.traffic.hostnames)
     return frozenset(Address(gateway, host, path) for host in spec.traffic.hostnames or ("",))
 
 
@@ -63,18 +63,23 @@ def older_route(mine: frozenset[Address], own: Obj | None, name: tuple[str, str]
     return min(older)[1] if older else ""
 
 
+def in_common(route: Obj, hosts: set[str], paths: set[str]) -> tuple[set[str], set[str]]:
+    """Return which of these hosts (empty: no host is named) and paths a route takes whole, at whatever gateway."""
+    spec = route.get("spec") or {}
+    both = hosts.intersection(spec.get("hostnames") or ("",))
+    rules: Sequence[Obj] = spec.get("rules") or ({},)
+    return both, paths.intersection(path for rule in rules for path in _paths(rule)) if both else set()
+
+
 def _addresses(route: Obj, mine: frozenset[Address]) -> Iterator[Address]:
     """Yield what a route takes whole of some hosts and paths: narrower matches, and single listeners, leave the rest.
 
     Most routes have nothing in common with a release, so hosts and paths come first.
     """
-    spec = route.get("spec") or {}
-    hosts = {one.host for one in mine}.intersection(spec.get("hostnames") or ("",))
-    if not hosts:
+    hosts, paths = in_common(route, {one.host for one in mine}, {one.path for one in mine})
+    if not hosts or not paths:
         return
-    rules: Sequence[Obj] = spec.get("rules") or ({},)
-    paths = {one.path for one in mine}.intersection(path for rule in rules for path in _paths(rule))
-    for parent in spec.get("parentRefs") or () if paths else ():
+    for parent in route["spec"].get("parentRefs") or ():
         if parent.get("kind", "Gateway") == "Gateway" and not {"sectionName", "port"} & parent.keys():
             gateway = Gateway(parent["name"], parent.get("namespace") or _name(route)[0])
             yield from (Address(gateway, host, path) for host in hosts for path in paths)

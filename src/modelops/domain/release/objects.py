@@ -161,7 +161,7 @@ def route_object(
     """
     gateway = gateway_of(spec, default)
     rule = {
-        "matches": [{"path": {"type": "PathPrefix", "value": path_of(owner.name, spec)}}],
+        "matches": [{"path": {"type": "PathPrefix", "value": path_of(owner.name, spec.traffic.hostnames)}}],
         "backendRefs": [
             {"name": child_name(owner.name, revision), "port": _PORT, "weight": weight} for revision, weight in backends
         ],
@@ -193,9 +193,9 @@ def gateway_of(spec: ModelReleaseSpec, default: Gateway) -> Gateway:
     return Gateway(named.name, named.namespace) if named is not None else default
 
 
-def path_of(name: str, spec: ModelReleaseSpec) -> str:
-    """Return the path below which requests are the release's."""
-    return "/" if spec.traffic.hostnames else f"/v2/models/{name}"
+def path_of(name: str, hostnames: Sequence[str]) -> str:
+    """Return the path below which requests are the release's: all of its own hosts, or its model's anywhere."""
+    return "/" if hostnames else f"/v2/models/{name}"
 
 
 def needed(wanted: ApplyObject, found: Mapping[str, Any] | None) -> tuple[Action, ...]:
