@@ -212,9 +212,17 @@ def cost(looks: int = 20_000, batch: int = 100) -> float:
     return min(statistics.median(took[at : at + batch]) for at in range(0, looks, batch))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=2000, help="of each good release; a quarter of it of the others")
+def report(about: str, runs: int, tables: Callable[[int, int], None], cost: Callable[[], float]) -> None:
+    """Print a simulation as its command line asks for it, and what one look costs.
+
+    Args:
+        about: the simulation.
+        runs: of each good release, unless more or fewer are asked for.
+        tables: prints what so many runs from a seed come to.
+        cost: returns what one look costs. Seconds.
+    """
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=runs, help="of each good release; a quarter of it of the others")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     tables(args.runs, args.seed)
@@ -222,4 +230,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    report(__doc__, 2000, tables, cost)

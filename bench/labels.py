@@ -6,7 +6,6 @@ Simulates releases of 60 looks at joined labels and gives counts, sums and sums 
 Prints two tables, as docs/analysis.md has them, and what one look costs. The same seed gives the same tables.
 """
 
-import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.alarms import LOOKS, START, Dice, after, rate
+from bench.alarms import LOOKS, START, Dice, after, rate, report
 from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, Metric
 from modelops.domain.analysis.means import Moments, Pair
 from modelops.domain.analysis.sequential import alarm_level, compared, counted
@@ -223,14 +222,5 @@ def cost(looks: int = 20_000, batch: int = 100) -> float:
     return min(statistics.median(took[at : at + batch]) for at in range(0, looks, batch))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=1000, help="of each good release; a quarter of it of the others")
-    parser.add_argument("--seed", type=int, default=1)
-    args = parser.parse_args()
-    tables(args.runs, args.seed)
-    print(f"\none look of one metric: {cost() * 1e6:.0f} µs")
-
-
 if __name__ == "__main__":
-    main()
+    report(__doc__, 1000, tables, cost)
