@@ -67,10 +67,12 @@ LABEL org.opencontainers.image.title="modelops-operator" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" org.opencontainers.image.revision="$REVISION"
 
-# A static shell, lent to the images that a team's own trainers bring.
+# A static shell, lent to the images that a team's own trainers bring. apt installs nothing more once Perl is gone.
+FROM base AS shell
+RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends busybox-static > /dev/null
+
 FROM base-git AS trainer
-RUN apt-get update -qq && apt-get install -qq -y --no-install-recommends busybox-static > /dev/null \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* /var/cache/ldconfig/aux-cache
+COPY --from=shell /usr/bin/busybox /usr/bin/busybox
 COPY --from=trainer-packages /opt/modelops /opt/modelops
 COPY --from=code /opt/code /opt/code
 USER 65532:65532

@@ -27,17 +27,19 @@ locks: .venv ## Write the locks anew after pyproject.toml changed (UPGRADE=1 tak
 demo: .venv ## Three commits: one released, a better one promoted, a bad one rolled back (EXAMPLE=real-estate, KEEP=1)
 	@$(BIN)/python -m examples.demo --example $(EXAMPLE) $(if $(KEEP),--keep)
 
-test: .venv ## Unit, golden, API contract and the local loop
-	@$(BIN)/python -m pytest
+test: .venv ## Unit, golden, API contract and the local loop (JOBS=2: two files at a time)
+	@$(BIN)/python -m pytest $(if $(JOBS),-n $(JOBS) --dist loadfile)
 
 test-images: .venv ## Build the images of operator and server, and run them
 	@$(BIN)/python -m pytest tests/images -m images -o addopts="-ra --strict-markers"
 
-e2e: .venv ## What needs a real API server (kube-apiserver and etcd), and the whole chain on the other example
+e2e: .venv ## What needs a real API server (kube-apiserver and etcd), the whole chain on the other example, and the stories
 	@$(BIN)/python -m pytest -m "(real_apiserver or e2e) and not images" -o addopts="-ra --strict-markers"
+	@$(MAKE) --no-print-directory stories
 
-stories: .venv ## Stories on a real cluster: KUBECONFIG's, else kind's, else one on this machine (Linux, root)
-	@$(BIN)/python -m pytest -m cluster -o addopts="-ra --strict-markers" tests/e2e/stories
+stories: .venv ## Stories on a real cluster: KUBECONFIG's, else kind's, else this machine's (STORIES="test_routed test_away")
+	@$(BIN)/python -m pytest -m cluster -o addopts="-ra --strict-markers" \
+	    $(or $(patsubst %,tests/e2e/stories/%.py,$(STORIES)),tests/e2e/stories)
 
 cluster-build: .venv ## Build what a cluster on this machine is made of (Go; once)
 	@$(BIN)/python -m tests.e2e.cluster build
@@ -60,8 +62,9 @@ chaos: .venv ## kill -9 in every phase of a whole loop (SEEDS=300)
 walk: .venv ## A release that anything happens to, on every core (STEPS=1000000 SEED=0)
 	@$(BIN)/python -m tests.walk --steps $(or $(STEPS),1000000) $(if $(SEED),--seed $(SEED))
 
-lint: .venv ## ruff, mypy, the layers
+lint: .venv ## ruff, mypy, the layers; actionlint if it is there
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+	@$(BIN)/python -m tests.support.actionlint
 
 generate: .venv ## Write CRDs, schemas, reference pages, dashboards and golden Workflows anew
 	@$(BIN)/python -m modelops.api.generate

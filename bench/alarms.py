@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, Metric
-from modelops.domain.analysis.sequential import alarm_level, compared, counted, mismatch
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus, SplitStatus
+from modelops.domain.analysis import split
+from modelops.domain.analysis.sequential import alarm_level, compared, counted
 from modelops.domain.analysis.verdicts import Counts, Reading, judge_of
 
 LOOKS = 60
@@ -79,6 +81,8 @@ class Run:
     sequential: int | None
     split: int | None
     """Sample-ratio mismatch."""
+    disbelieved: int | None
+    """The first look that contradicted the weight."""
     undecided: bool
     """Whether the sequential test ever withheld a Pass although there were samples."""
 
@@ -94,6 +98,7 @@ def play(traffic: Traffic, dice: Dice, limits: dict[str, float] = LIMITS, budget
     plain, sequential = metric_of(limits, "threshold"), metric_of(limits, "sequential")
     judge, level = judge_of(plain), alarm_level(Analysis(metrics=(sequential,), false_alarm_budget=budget))
     state: ComparisonStatus | None = None
+    sides: SplitStatus | None = None
     first: dict[str, int] = {}
     pooled = [0.0] * 4
     undecided = False
@@ -106,14 +111,19 @@ def play(traffic: Traffic, dice: Dice, limits: dict[str, float] = LIMITS, budget
             continue
         until = START + timedelta(minutes=look)
         counts = Counts(until - timedelta(minutes=1), until, failed, requests, others, all_others)
-        state = counted(state, sequential, counts, weight)
+        state = counted(state, sequential, counts)
         found = compared(sequential, state, level)
         undecided |= found.message.startswith("undecided")
         if found.verdict == "Fail":
             first["sequential"] = look
-        if mismatch(state, level):
+        requests_of_both = split.Requests(counts.since, counts.until, requests, all_others)
+        sides = split.counted(sides, requests_of_both, weight, level)
+        if split.is_mismatch(sides, level):
             first.setdefault("split", look)
-    return Run(first.get("each"), first.get("pooled"), first.get("sequential"), first.get("split"), undecided)
+        if split.contradicts(sides, weight, level):
+            first.setdefault("disbelieved", look)
+    kinds = ("each", "pooled", "sequential", "split", "disbelieved")
+    return Run(*map(first.get, kinds), undecided)
 
 
 def _reading(failed: float, requests: float, others: float, all_others: float) -> Reading:
@@ -161,6 +171,10 @@ UNLIKE: dict[str, Traffic] = {
     "weight 20, sent 40": Traffic(sent=40),
     "weight 20, sent 0": Traffic(sent=0),
     "weight 20, sent 0, 20 requests a look": Traffic(requests=20, sent=0),
+    "weight 20, sent 20, 20 requests a look": Traffic(requests=20),
+    "weight 20, sent 20, 60 000 requests a look": Traffic(requests=60_000),
+    "weight 2, sent 2": Traffic(weight=lambda _: 2),
+    "weight 2, sent 0": Traffic(weight=lambda _: 2, sent=0),
 }
 
 
@@ -186,28 +200,31 @@ def tables(runs: int, seed: int) -> None:
         sequential = [run.sequential for run in found]
         since = LOOKS // 2 if "look 31" in name else 0
         print(f"| {name} | {rate(sequential)} | {after(sequential, since)} |", flush=True)
-    print(f"\n| split | mismatch | looks until then, median |\n{'|---' * 3}|")
+    print(f"\n| split | held | looks until then | paused | looks until then |\n{'|---' * 5}|")
     for number, (name, traffic) in enumerate(UNLIKE.items()):
         found = [play(traffic, np.random.default_rng((seed, 200 + number, n))) for n in range(runs // 4)]
-        splits = [run.split for run in found]
-        print(f"| {name} | {rate(splits)} | {after(splits)} |", flush=True)
+        held, paused = ([getattr(run, kind) for run in found] for kind in ("disbelieved", "split"))
+        print(f"| {name} | {rate(held)} | {after(held)} | {rate(paused)} | {after(paused)} |", flush=True)
 
 
 def cost(looks: int = 20_000, batch: int = 100) -> float:
-    """Return what one look of one metric costs, split checked and verdict given, two limits. Seconds.
+    """Return what one look of one metric costs, verdict given, two limits, and of the split. Seconds.
 
     Of the batch with the lowest median, because others may be using the machine.
     """
     metric = metric_of({**LIMITS, "maxAbsoluteIncrease": 0.01}, "sequential")
     level = alarm_level(Analysis(metrics=(metric,)))
     state: ComparisonStatus | None = None
+    sides: SplitStatus | None = None
     took = []
     for look in range(looks):
         since = START + timedelta(minutes=look)
         counts = Counts(since, since + timedelta(minutes=1), 3 + look % 3, 120, 9, 480)
         begun = time.perf_counter()
-        state = counted(state, metric, counts, 20)
+        state = counted(state, metric, counts)
         compared(metric, state, level)
+        sides = split.counted(sides, split.Requests(counts.since, counts.until, 120, 480), 20, level)
+        split.contradicts(sides, 20, level)
         took.append(time.perf_counter() - begun)
     return min(statistics.median(took[at : at + batch]) for at in range(0, looks, batch))
 

@@ -2,7 +2,8 @@
 
 `python -m bench.idle`. A GitSource brings 30 Datasets and 59 TrainingRuns and ModelReleases; with 10 ComputePools that
 makes 100. Datasets are pinned and 30 runs registered (their Workflows are said to have succeeded); the others wait for
-what is not there. Prints every write of an operator that the audit log has, the Lease's apart: there must be none.
+what is not there, beside an MLflow that knows nothing yet. Prints every write of an operator that the audit log has,
+the Lease's apart: there must be none.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import yaml
 from tests.support.git_server import Repository
+from tests.support.mlflow_server import running_mlflow
 from tests.support.operators import TEAM, Ledger, Replicas, a_cluster, until
 
 from bench.objects import CSV, dataset, play, release, training_run
@@ -82,8 +84,17 @@ def main() -> int:
     # The server's certificate is its own, and not looked at.
     warnings.simplefilter("ignore")
     directory = Path(tempfile.mkdtemp(prefix="modelops-idle-"))
+    # A release without a revision that serves asks which version was good.
+    with running_mlflow(directory / "mlflow") as url:
+        writes = _rest(directory, url, given.seconds)
+    shutil.rmtree(directory, ignore_errors=True)
+    return int(writes > 0)
+
+
+def _rest(directory: Path, mlflow: str, seconds: float) -> int:
+    """Bring all objects to rest; return how often something is written then."""
     server, config = a_cluster(directory)
-    replicas = Replicas(directory, config)
+    replicas = Replicas(directory, config, {"MODELOPS_MLFLOW_TRACKING_URI": mlflow})
     try:
         client = KubeClient.from_kubeconfig(str(config), agent="bench")
         replicas.start()
@@ -97,12 +108,10 @@ def main() -> int:
         total = len(client.list(TRAININGRUN.resource, TEAM)) + len(client.list(MODELRELEASE.resource, TEAM))
         print(f"at rest: {total + _DATASETS + _POOLS + 1} objects", flush=True)
         time.sleep(_SETTLE)
-        writes = _measure(client, replicas, Ledger(server), given.seconds)
+        return _measure(client, replicas, Ledger(server), seconds)
     finally:
         replicas.stop()
         server.stop()
-    shutil.rmtree(directory, ignore_errors=True)
-    return int(writes > 0)
 
 
 if __name__ == "__main__":

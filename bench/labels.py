@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.alarms import LOOKS, START, Dice, after, rate, report
-from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, Metric
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus
 from modelops.domain.analysis.means import Moments, Pair
 from modelops.domain.analysis.sequential import alarm_level, compared, counted
 from modelops.domain.analysis.verdicts import Counts
@@ -131,7 +132,7 @@ def play(labels: Labels, dice: Dice, *, times: float = 1.0, allowed: float = ALL
         if each is None and pair.mine.count and pair.other.count and pair.mine.mean > (1 + allowed) * pair.other.mean:
             each = look
         until = START + timedelta(minutes=look)
-        state = counted(state, metric, Counts.of(until - timedelta(minutes=1), until, (pair,)), None)
+        state = counted(state, metric, Counts.of(until - timedelta(minutes=1), until, (pair,)))
         found = compared(metric, state, level)
         undecided |= found.message.startswith("undecided")
         if found.verdict == "Fail":
@@ -216,7 +217,7 @@ def cost(looks: int = 20_000, batch: int = 100) -> float:
         pair = Pair(Moments(120, 96 + look % 3, 120), Moments(480, 384, 480))
         counts = Counts.of(since, since + timedelta(minutes=1), (pair,))
         begun = time.perf_counter()
-        state = counted(state, metric, counts, None)
+        state = counted(state, metric, counts)
         compared(metric, state, 0.01)
         took.append(time.perf_counter() - begun)
     return min(statistics.median(took[at : at + batch]) for at in range(0, looks, batch))

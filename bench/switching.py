@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
+from tests.support import tiny
 from tests.support.load import Load
 
 from modelops.adapters.cluster import KubeClient
@@ -57,12 +58,8 @@ class Switching:
     def _run(self, home: dict[str, Any]) -> dict[str, Any]:
         client = KubeClient.from_kubeconfig(home["kubeconfig"], context="local")
         registry = MlflowClient(tracking_uri=home["endpoints"]["mlflow"])
-        registry.create_registered_model("tiny")
-        run = registry.create_run("0")
         count = 2 * self.rounds + 1
-        for number in range(1, count + 1):
-            digest = {"modelops.artifactDigest": f"sha256:{number:064d}"}
-            registry.create_model_version("tiny", f"{run.info.artifact_uri}/model", run.info.run_id, tags=digest)
+        tiny.register(registry, count)
         bad = ",".join(str(number) for number in range(3, count + 1, 2))
         self._release(client, 1, bad)
         self._await(client, 1, "Promoted")

@@ -218,8 +218,14 @@ class Answer:
 class ModelServer(Protocol):
     """One model server; hostile input."""
 
-    def ask(self, path: str, body: bytes | None, timeout: timedelta) -> Answer:
+    def ask(self, path: str, body: bytes | None, timeout: timedelta, bearer: str = "") -> Answer:
         """Send JSON by POST, or without a body a GET; redirects are answers like any other.
+
+        Args:
+            path: from the root.
+            body: JSON, or None.
+            timeout: of the whole answer.
+            bearer: a token to show; none by default.
 
         Raises:
             Transient: there is no connection (ServerUnreachable), or no whole answer in time (NoAnswer).
@@ -229,7 +235,7 @@ class ModelServer(Protocol):
 
 
 class ModelServers(Protocol):
-    """Model servers, asked by HTTP before users are sent to them."""
+    """Model servers, asked by HTTP."""
 
     def at(self, address: str, *, within: timedelta) -> AbstractContextManager[ModelServer]:
         """Return the server at host:port; after `within` there are no more answers."""

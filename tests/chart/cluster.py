@@ -15,6 +15,7 @@ from tests.support.operators import CRD, open_crd, served, until
 CHART = Path(__file__).parents[2] / "charts" / "modelops"
 SYSTEM = "modelops-system"
 SERVICEMONITOR = Resource("monitoring.coreos.com", "v1", "ServiceMonitor", "servicemonitors")
+PODMONITOR = Resource("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors")
 PROMETHEUSRULE = Resource("monitoring.coreos.com", "v1", "PrometheusRule", "prometheusrules")
 """What the chart needs of others, besides Workflow and HTTPRoute."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from modelops.api.kinds import HTTPROUTE, WORKFLOW
-from tests.chart.cluster import PROMETHEUSRULE, SERVICEMONITOR, Cluster, start
+from tests.chart.cluster import PODMONITOR, PROMETHEUSRULE, SERVICEMONITOR, Cluster, start
 from tests.support import helm, kube_apiserver
 
 
@@ -15,6 +15,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     lacking = kube_apiserver.missing() or helm.missing()
     if lacking:
         pytest.skip(lacking)
-    started = start(tmp_path_factory.mktemp("cluster"), (WORKFLOW, HTTPROUTE, SERVICEMONITOR, PROMETHEUSRULE))
+    others = (WORKFLOW, HTTPROUTE, SERVICEMONITOR, PODMONITOR, PROMETHEUSRULE)
+    started = start(tmp_path_factory.mktemp("cluster"), others)
     yield started
     started.server.stop()

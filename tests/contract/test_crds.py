@@ -146,3 +146,36 @@ def test_what_is_asked_of_answers_is_checked_at_admission(admin: Api, metric: di
     answer = admin.call("POST", f"{_OURS}/namespaces/default/modelreleases?dryRun=All", obj)
     assert answer.code == (422 if refused else 201)
     assert refused in str(answer.body)
+
+
+@pytest.mark.real_apiserver
+@pytest.mark.parametrize(
+    ("strategy", "runtime", "refused"),
+    [
+        ({"shadow": {"duration": "1m"}}, "modelops", ""),
+        ({"canary": {"steps": [{"setMirror": {"percent": 5}}, {"analyze": {"duration": "1m"}}]}}, "modelops", ""),
+        (
+            {"canary": {"steps": [{"setMirror": {"percent": 0}}]}},
+            "modelops",
+            "take strategy shadow, a step",
+        ),
+        ({"canary": {"steps": [{"setWeight": 5}]}}, "modelops", "take strategy shadow, a step"),
+        ({"direct": {}}, "modelops", "take strategy shadow, a step"),
+        ({"shadow": {"duration": "1m"}}, "mlserver", "only runtime modelops keeps that"),
+    ],
+)
+def test_answers_are_compared_where_there_are_copies(
+    admin: Api, strategy: dict[str, Any], runtime: str, refused: str
+) -> None:
+    """And where our server keeps them; else the definition refuses it."""
+    metric = {"name": "m", "builtin": "answer-difference", "tolerance": 0.5, "thresholdRange": {"max": 0.1}}
+    spec = {
+        "model": {"name": "price", "version": "1"},
+        "serving": {"runtime": runtime},
+        "strategy": strategy,
+        "analysis": {"metrics": [metric]},
+    }
+    obj = {"apiVersion": "modelops.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "pairs"}, "spec": spec}
+    answer = admin.call("POST", f"{_OURS}/namespaces/default/modelreleases?dryRun=All", obj)
+    assert answer.code == (422 if refused else 201), answer.body
+    assert refused in str(answer.body)

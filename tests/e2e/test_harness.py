@@ -10,9 +10,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.e2e.cluster import choice, images, processes
-from tests.e2e.cluster.layout import MEMBERS, Layout
+from modelops.adapters.cluster import KubeClient
+from tests.e2e.cluster import choice, images, kind, processes
+from tests.e2e.cluster.layout import MEMBERS, POOL, Layout
 from tests.support.operators import until
 
 START = """
@@ -76,20 +78,90 @@ def test_a_given_cluster_lacks_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("KUBECONFIG", str(config))
     monkeypatch.setenv("MODELOPS_TEST_HOST", "192.0.2.7")
 
-    cluster = choice.start(Layout(tmp_path / "state"))
+    place = Layout(tmp_path / "state")
 
-    assert choice.missing() == []
+    cluster = choice.start(place)
+
+    assert choice.missing(place) == []
     assert (cluster.kubeconfig, cluster.host) == (config, "192.0.2.7")
+    assert (cluster.load, cluster.apply, cluster.routed) == (None, None, False)
 
 
-def test_without_any_cluster_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_started_beside_a_given_cluster_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is somebody's: only what the stories started on this machine goes."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("MODELOPS_TEST_HOST", "192.0.2.7")
+    cluster = choice.start(Layout(tmp_path / "state"))
+    process = processes.start(cluster.place.root, ["sleep", "300"], cluster.place.logs / "sleep.log")
+
+    cluster.end()
+
+    assert process.poll() is not None
+    assert not cluster.place.root.exists()
+
+
+def test_kubeconfig_of_a_cluster_made_here_is_no_other_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`make cluster-up` and `make kind-up` print it, and whoever exported it loses nothing."""
+    place = Layout(tmp_path / "state")
+    for config in (place.kubeconfig, place.beside("kind").kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        assert choice.given(place) is None
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "another"))
+    assert choice.given(place) == tmp_path / "another"
+
+
+PROGRAM = """#!/bin/sh
+echo "$(basename "$0") $*" >> {log}
+case "$*" in
+"get clusters") cat {clusters} ;;
+"create cluster"*) echo modelops > {clusters} ;;
+"delete cluster"*) : > {clusters} ;;
+"get kubeconfig"*) echo 'a: kubeconfig' ;;
+"network inspect"*) echo '[{{"IPAM": {{"Config": [{{"Subnet": "fc00::/64"}}, {{"Gateway": "127.0.0.1"}}]}}}}]' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("was_up", [True, False])
+def test_kind_cluster_that_was_up_stays_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, was_up: bool) -> None:
+    """What `make kind-up` made is whoever's; what the stories made goes, with what ran beside it."""
+    log, clusters = tmp_path / "log", tmp_path / "clusters"
+    clusters.write_text("modelops\n" if was_up else "")
+    for name in ("kind", "docker"):
+        (tmp_path / name).write_text(PROGRAM.format(log=log, clusters=clusters))
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(kind, "pretend", lambda *_: None)
+    monkeypatch.setattr(KubeClient, "from_kubeconfig", lambda *_, **__: None)
+
+    cluster = choice.start(Layout(tmp_path / "state"))
+    said = log.read_text()
+    cluster.end()
+
+    assert cluster.host == "127.0.0.1"
+    assert ("create cluster" in said) is not was_up
+    assert ("delete cluster" in log.read_text()) is not was_up
+    assert cluster.kubeconfig.exists() is was_up
+
+
+def test_kind_has_a_node_for_everything_and_the_gpus_where_they_are_pretended() -> None:
+    """Where there are workers, kind's control plane takes no pods but the cluster's own."""
+    nodes = yaml.safe_load((Path(__file__).parent / "kind.yaml").read_text())["nodes"]
+    workers = [node for node in nodes if node["role"] == "worker"]
+    names = [f"{kind.NAME}-worker{number if number > 1 else ''}" for number in range(1, len(workers) + 1)]
+    pools = {name: (node.get("labels") or {}).get(POOL) for name, node in zip(names, workers, strict=True)}
+    assert pools == {f"{kind.NAME}-worker": None, kind.GPU_NODE: "gpu"}
+
+
+def test_without_any_cluster_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A line for each way to one, with what to install or to run."""
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.setenv("XDG_CACHE_HOME", os.devnull)
     monkeypatch.delenv("MODELOPS_TEST_BIN", raising=False)
 
-    told = "\n".join(choice.missing())
+    told = "\n".join(choice.missing(Layout(tmp_path)))
 
     assert "KUBECONFIG" in told
     assert "kind" in told

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from modelops.adapters.cluster import KubeClient
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import NAMESPACE, SERVICEACCOUNT
-from tests.support.installed import OPERATOR, bind, install, token_of
+from tests.golden import chart
+from tests.support.installed import CLUSTERROLE, INSTALLED, OPERATOR, bind, install, token_of
 from tests.support.kube_apiserver import KubeApiServer, kubeconfig
 
 GOLDEN = Path(__file__).parent / "rights.txt"
@@ -22,6 +25,10 @@ EVERYWHERE = "the operator, in every namespace"
 ITS_OWN = "the operator, besides, in modelops-system"
 LET = "the operator, besides, in a namespace that lets it act as its accounts (modelops-impersonator)"
 TENANT = "a tenant's account, in its namespace (modelops-tenant)"
+ALONE = "the operator of one-namespace.values.yaml, in its namespace"
+ALONE_ELSEWHERE = "the operator of one-namespace.values.yaml, in every other namespace"
+SPARING = "the operator of tenants.values.yaml, in every namespace"
+SPARING_LET = "the operator of tenants.values.yaml, besides, in a tenant's namespace"
 Rights = dict[str, set[str]]
 """Resource with its group and subresource → verbs."""
 
@@ -37,11 +44,19 @@ def asked(server: KubeApiServer, admin: KubeClient) -> dict[str, Rights]:
     everybody = _rules(server, admin, nobody, nobody.namespace)
     everywhere = _without(_rules(server, admin, OPERATOR, nobody.namespace), everybody)
     known = _joined(everybody, everywhere)
+    alone, sparing = (_by_chart(admin, name) for name in ("one-namespace", "tenants"))
+    spared = _without(_rules(server, admin, sparing, nobody.namespace), everybody)
     return {
         EVERYWHERE: everywhere,
         ITS_OWN: _without(_rules(server, admin, OPERATOR, OPERATOR.namespace), known),
         LET: _without(_rules(server, admin, OPERATOR, tenant.namespace), known),
         TENANT: _without(_rules(server, admin, tenant, tenant.namespace), everybody),
+        ALONE: _without(_rules(server, admin, alone, _by_itself("pricing", "one-namespace")), everybody),
+        ALONE_ELSEWHERE: _without(_rules(server, admin, alone, nobody.namespace), everybody),
+        SPARING: spared,
+        SPARING_LET: _without(
+            _rules(server, admin, sparing, _by_itself("vision", "tenants")), _joined(everybody, spared)
+        ),
     }
 
 
@@ -65,6 +80,30 @@ def committed() -> dict[str, Rights]:
             resource, *verbs = line.split()
             found.setdefault(title, {})[resource] = set(verbs)
     return found
+
+
+def _by_itself(namespace: str, name: str) -> str:
+    """Return a tenant's namespace under a name that no other test of the cluster has; the operator's stays."""
+    return namespace if namespace == OPERATOR.namespace else f"{namespace}-{name}"
+
+
+def _by_chart(admin: KubeClient, name: str) -> ServiceAccount:
+    """Give an account the rights of the operator that the chart makes of a golden set of values, under other names."""
+    account = ServiceAccount(OPERATOR.namespace, name)
+    admin.apply(SERVICEACCOUNT, {"metadata": {"name": name, "namespace": account.namespace}})
+    for obj in yaml.safe_load_all((chart.ROOT / f"{name}.yaml").read_text(encoding="utf-8")):
+        if obj is None or obj.get("apiVersion") != CLUSTERROLE.api_version:
+            continue
+        obj["metadata"]["name"] += f"-{name}"
+        if "namespace" in obj["metadata"]:
+            obj["metadata"]["namespace"] = _by_itself(obj["metadata"]["namespace"], name)
+            admin.apply(NAMESPACE, {"metadata": {"name": obj["metadata"]["namespace"]}})
+        if "roleRef" in obj:
+            obj["roleRef"]["name"] += f"-{name}"
+            for subject in obj["subjects"]:
+                subject["name"] = name if subject["name"] == OPERATOR.name else subject["name"]
+        admin.apply(INSTALLED[obj["kind"]], obj)
+    return account
 
 
 def _rules(server: KubeApiServer, admin: KubeClient, account: ServiceAccount, namespace: str) -> Rights:

@@ -55,6 +55,8 @@ def test_lint(name: str) -> None:
         ("replicas=none", "replicas"),
         ("mlflow.uri=http://x", "uri"),
         ("tenants[0].name=x", "name"),
+        ("tenants[0].namespace=x,tenants[0].mlflow.username=x", "password"),
+        ("tenants[0].namespace=x,tenants[0].mlflow.token=x", "tenants: mlflow needs mlflow.tenantSecret"),
         ("leaderElection.enabled=false", "replicas: more than one needs leaderElection.enabled"),
     ],
 )

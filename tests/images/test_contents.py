@@ -41,7 +41,7 @@ def commands_of(image: str) -> list[list[str]]:
         )
         defaults = revision.ServingDefaults("ours", "http://mlflow", "theirs")
         made = revision.candidate(spec, revision.Registered("1", "r", {}), defaults, datetime.now(UTC))
-        pod = revision.pod_template(spec, "price", made, defaults)["spec"]
+        pod = revision.pod_template(spec, "price", "uid", made, defaults)["spec"]
         both = pod.get("initContainers", []) + pod["containers"]
         found += [one["command"] for one in both if one["image"] == "ours"]
     return found

@@ -2,8 +2,10 @@
 
 import http.server
 import json
+import math
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -69,11 +71,18 @@ def backend(real: RealGateway, revision: str, *script: tuple[int, float], timeou
 
 
 def judged(
-    real: RealGateway, revision: str, builtin: str, *, window: float = 30, samples: int = 1, slo: float = 0.25
+    real: RealGateway,
+    revision: str,
+    builtin: str,
+    *,
+    window: float = 30,
+    samples: int = 1,
+    slo: float = 0.25,
+    quantile: float = 0.99,
 ) -> Judgement:
     """Ask each Prometheus as the reconciler does, and judge; they must not differ."""
     bound = {"thresholdRange": {"min": 0.99}} if builtin == "success-rate" else {"thresholdRange": {"max": 0.01}}
-    more = {"slo": slo} if builtin == "slow-share" else {}
+    more = {"slow-share": {"slo": slo}, "latency": {"quantile": quantile}}.get(builtin, {})
     metric = Metric.model_validate({"name": builtin, "builtin": builtin, "minSamples": samples, **bound, **more})
     span, now = timedelta(seconds=window), datetime.now(UTC)
     subject = Subject("test", RELEASE, revision)
@@ -116,7 +125,7 @@ def test_fresh_cluster_has_no_data_and_then_counts_from_the_first_request(real: 
     """Before any request NoData; the first 80 requests are 80, not the 47 that increase() makes of them."""
     service = backend(real, "fresh")
     real.scraped()
-    for builtin in ("success-rate", "slow-share"):
+    for builtin in ("success-rate", "slow-share", "latency"):
         assert judged(real, "fresh", builtin).verdict == "NoData"
     assert real.ask(service, 80) == [200] * 80
     real.scraped()
@@ -178,6 +187,8 @@ def test_all_requests_hanging_are_failed_and_slow(real: RealGateway) -> None:
     success, slow = judged(real, "hanging", "success-rate"), judged(real, "hanging", "slow-share")
     assert (success.verdict, success.samples, success.value) == ("Fail", 20, 0.0)
     assert (slow.verdict, slow.samples, slow.value) == ("Fail", 20, 1.0)
+    found = judged(real, "hanging", "latency", quantile=0.5)
+    assert (found.verdict, found.samples, found.value) == ("Fail", 20, math.inf)
 
 
 def test_requests_abandoned_by_clients_are_failed_and_slow(real: RealGateway) -> None:
@@ -192,19 +203,21 @@ def test_requests_abandoned_by_clients_are_failed_and_slow(real: RealGateway) ->
 
 
 class Skewed(http.server.BaseHTTPRequestHandler):
-    """Envoy's figures of a good server; at every sixth scrape a request ended between its counters and its gauges."""
+    """Envoy's figures of a good server; every sixth time that a Prometheus asks, a request ended after the first."""
 
     def do_GET(self) -> None:
         server = self.server
         assert isinstance(server, Figures)
+        who = self.headers["User-Agent"]
         server.scrapes += 1
-        done, active = 80 * server.scrapes, 2 if server.scrapes % 6 else 1
+        server.scrapes_of[who] += 1
+        done, active = 80 * server.scrapes, 2 if server.scrapes_of[who] % 6 else 1
         cluster = f'envoy_cluster_name="test_{RELEASE}-skewed"'
         figures = {
             f"envoy_cluster_upstream_rq_total{{{cluster}}}": done + 2,
             f"envoy_cluster_upstream_rq_completed{{{cluster}}}": done,
             f"envoy_cluster_upstream_rq_active{{{cluster}}}": active,
-            f'envoy_cluster_upstream_rq_xx{{{cluster},envoy_response_code_class="2"}}': done,
+            f'envoy_cluster_upstream_rq_xx{{{cluster},envoy_response_code_class="2"}}': done + 2 - active,
         }
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; version=0.0.4")
@@ -216,14 +229,18 @@ class Skewed(http.server.BaseHTTPRequestHandler):
 
 
 class Figures(http.server.ThreadingHTTPServer):
-    """What Prometheus scrapes instead of an Envoy."""
+    """What each Prometheus scrapes instead of an Envoy."""
 
     scrapes = 0
 
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Skewed)
+        self.scrapes_of: Counter[str] = Counter()
+
 
 def test_request_that_ends_while_figures_are_written_is_not_abandoned(real: RealGateway) -> None:
-    """Envoy writes counters before gauges: what looks abandoned in one scrape only never was; nothing is failed."""
-    server = Figures(("127.0.0.1", 0), Skewed)
+    """Envoy writes one family after the other: what is in some of them only was neither abandoned nor failed."""
+    server = Figures()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     real.scripted.write_text(json.dumps([{"targets": [f"127.0.0.1:{server.server_address[1]}"]}]))
     wait_until(lambda: server.scrapes >= 8)
@@ -257,12 +274,36 @@ def test_slow_answers_are_told_apart_finely(real: RealGateway) -> None:
     assert found.value == pytest.approx(5 / 20, abs=0.06)
 
 
+def test_latency_is_within_the_bucket_of_the_quantile(real: RealGateway) -> None:
+    """15 of 20 take 12 ms, five 60: half are within the bucket to 20 ms, and 99 of 100 within that to 75."""
+    service = backend(real, "lasting", *[(200, 0.012)] * 15, (200, 0.06))
+    real.ask(service, 20)
+    real.scraped()
+    half, most = judged(real, "lasting", "latency", quantile=0.5), judged(real, "lasting", "latency")
+    assert (half.samples, most.samples) == (20, 20)
+    assert half.value is not None
+    assert most.value is not None
+    assert 0.01 <= half.value <= 0.025
+    assert 0.05 <= most.value <= 0.1
+
+
+def test_latency_of_a_few_that_hang_is_told_at_their_quantile_only(real: RealGateway) -> None:
+    """One of 20 is never answered: 90 of 100 do not know of it, 99 of 100 take for ever."""
+    service = backend(real, "stuck", *[(200, 0.0)] * 19, (200, 600), timeout="500ms")
+    real.ask(service, 20)
+    real.scraped()
+    fast, stuck = judged(real, "stuck", "latency", quantile=0.9), judged(real, "stuck", "latency")
+    assert fast.value is not None
+    assert fast.value < 0.1
+    assert (stuck.verdict, stuck.value, stuck.message) == ("Fail", math.inf, "inf against ≤ 0.01")
+
+
 def test_no_traffic_is_no_data_although_there_was_some_before(real: RealGateway) -> None:
     """Counters that stand still are no requests: too few samples, neither Pass nor Fail."""
     service = backend(real, "quiet")
     real.ask(service, 30)
     time.sleep(6)
-    for builtin in ("success-rate", "slow-share"):
+    for builtin in ("success-rate", "slow-share", "latency"):
         found = judged(real, "quiet", builtin, window=3, samples=20)
         assert (found.verdict, found.message) == ("NoData", "0 of 20 samples")
 

@@ -8,9 +8,10 @@ from typing import Final
 import pytest
 
 from modelops.adapters.prometheus import Prometheus
-from modelops.api.v1alpha1.analysis import ComparisonStatus, Metric
+from modelops.api.v1alpha1.analysis import Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus
 from modelops.domain.analysis.queries import Subject
-from modelops.domain.analysis.sequential import compared, counted, mismatch
+from modelops.domain.analysis.sequential import compared, counted
 from modelops.domain.analysis.verdicts import Counts
 from modelops.reconcile.bundle import Ports, Settings
 from modelops.reconcile.readings import read_metric
@@ -134,8 +135,7 @@ def test_evidence_of_real_requests(real: RealGateway) -> None:
         real.ask(canary, 30)
         real.ask(stable, 120)
         real.scraped()
-        evidence = [counted(old, one.metric, one.look(), 20) for old, one in zip(evidence, looks, strict=True)]
+        evidence = [counted(old, one.metric, one.look()) for old, one in zip(evidence, looks, strict=True)]
         verdicts.append({compared(one.metric, new, 0.005).verdict for new, one in zip(evidence, looks, strict=True)})
     assert verdicts[-1] == {"Fail"}, verdicts
     assert len(verdicts) >= 3
-    assert {mismatch(one, 0.005) for one in evidence} == {""}

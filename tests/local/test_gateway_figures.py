@@ -4,6 +4,7 @@ No proxy of theirs runs here: what is shown is that the queries are right about 
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -63,9 +64,11 @@ Judge = Callable[..., Judgement]
 def judged(real: RealGateway) -> Judge:
     """Return what asks each Prometheus as the reconciler does, and judges; they must not differ."""
 
-    def ask(builtin: str, revision: str, flavour: str, *, mirrored: bool = False, slo: float = 0.25) -> Judgement:
+    def ask(
+        builtin: str, revision: str, flavour: str, *, mirrored: bool = False, slo: float = 0.25, quantile: float = 0.99
+    ) -> Judgement:
         bound = {"thresholdRange": {"min": 0.99}} if builtin == "success-rate" else {"thresholdRange": {"max": 0.01}}
-        more = {"slo": slo} if builtin == "slow-share" else {}
+        more = {"slow-share": {"slo": slo}, "latency": {"quantile": quantile}}.get(builtin, {})
         metric = Metric.model_validate({"name": builtin, "builtin": builtin, "minSamples": 1, **bound, **more})
         subject, now, found = Subject("test", RELEASE, revision, flavour, mirrored=mirrored), datetime.now(UTC), []
         for url in real.prometheus_urls:
@@ -104,6 +107,12 @@ def test_istio_does_not_take_for_fast_what_never_was_answered(real: RealGateway,
     found = judged("slow-share", "slow", "istio")
     assert (found.verdict, found.samples, found.value) == ("Fail", 20, pytest.approx(0.5))
     assert judged("slow-share", "slow", "istio", slo=0.0001).message.endswith("no bucket at or below 0.0001 s")
+
+    # Half are done at the bound of 10 ms; of the next four, two lie in the lower half between 500 ms and a second.
+    assert judged("latency", "slow", "istio", quantile=0.5).value == pytest.approx(0.01)
+    assert judged("latency", "slow", "istio", quantile=0.6).value == pytest.approx(0.75)
+    found = judged("latency", "slow", "istio")
+    assert (found.verdict, found.samples, found.value) == ("Fail", 20, math.inf)
 
 
 def test_istio_keeps_a_retried_request_once(real: RealGateway, istio: Istio, judged: Judge) -> None:
@@ -205,6 +214,7 @@ def test_nginx_adds_up_peers_and_tells_upstreams_apart(real: RealGateway, nginx:
 
 def test_nginx_says_that_it_has_no_latency(judged: Judge) -> None:
     """An average says nothing of a share: an Error with the remedy, never a number."""
-    found = judged("slow-share", "mixed", "nginx")
-    assert (found.verdict, found.value) == ("Error", None)
-    assert found.message == "NGINX has no histogram of latency; write a query over the servers' own in its place"
+    for builtin in ("slow-share", "latency"):
+        found = judged(builtin, "mixed", "nginx")
+        assert (found.verdict, found.value) == ("Error", None)
+        assert found.message == "NGINX has no histogram of latency; write a query over the servers' own in its place"

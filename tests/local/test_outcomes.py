@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,32 +17,17 @@ from mlflow import MlflowClient
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import GITSOURCE, MODELRELEASE, SECRET
+from tests.support import tiny
 from tests.support.git_server import Repository, git, serving
 
-TINY = Path(__file__).parents[1] / "support" / "tiny_server.py"
-HOST, BRANCH = "tiny.example.com", "modelops/outcomes"
+BRANCH = "modelops/outcomes"
 PASSWORD = "hunter2-very-secret"
 pytestmark = [pytest.mark.slow, pytest.mark.local, pytest.mark.timeout(240)]
 
 
 def _release(version: str) -> str:
-    container = {
-        "name": "server",
-        "image": "tiny",
-        "command": [sys.executable, str(TINY)],
-        "env": [{"name": "BAD", "value": "2"}],
-        "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1},
-    }
-    metric = {"name": "success-rate", "builtin": "success-rate", "thresholdRange": {"min": 0.95}, "minSamples": 5}
-    spec = {
-        "model": {"name": "tiny", "version": version},
-        "serving": {"runtime": "custom", "podTemplate": {"spec": {"containers": [container]}}},
-        "traffic": {"hostnames": [HOST], "timeout": "3s"},
-        "strategy": {"canary": {"steps": [{"setWeight": 50}, {"analyze": {"duration": "3s"}}]}},
-        "analysis": {"interval": "1s", "warmUp": "1s", "metrics": [metric]},
-    }
     kind = {"apiVersion": "modelops.dev/v1alpha1", "kind": "ModelRelease", "metadata": {"name": "tiny"}}
-    return yaml.safe_dump({**kind, "spec": spec})
+    return yaml.safe_dump({**kind, "spec": tiny.release(version, bad="2")})
 
 
 def _until(true: Callable[[], Any], seconds: float, said: Callable[[], Any]) -> None:
@@ -66,12 +50,7 @@ def test_what_became_of_two_commits_stands_in_git_once(tmp_path: Path) -> None:
     program.must("local", "up", "--detach", timeout=200)
     try:
         client = KubeClient.from_kubeconfig(str(state / "kubeconfig"), context="local")
-        registry = MlflowClient(tracking_uri=program.endpoints()["mlflow"])
-        registry.create_registered_model("tiny")
-        run = registry.create_run("0")
-        for number in (1, 2):
-            tags = {"modelops.artifactDigest": f"sha256:{number:064d}"}
-            registry.create_model_version("tiny", f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
+        tiny.register(MlflowClient(tracking_uri=program.endpoints()["mlflow"]), 2)
 
         def status() -> dict[str, Any]:
             return (client.get(MODELRELEASE.resource, "default", "tiny") or {}).get("status") or {}
@@ -97,7 +76,7 @@ def test_what_became_of_two_commits_stands_in_git_once(tmp_path: Path) -> None:
             _until(lambda: written() == ["tiny: version 1 promoted"], 60, status)
 
             bad = repository.commit({"deploy/release.yaml": _release("2")})
-            with Customers(f"{program.endpoints()['gateway']}/infer", HOST, [{}], rate=30):
+            with Customers(f"{program.endpoints()['gateway']}/infer", tiny.HOST, [{}], rate=30):
                 _until(lambda: len(written()) == 2, 60, status)
             ended = status()["history"]
             assert [(one["version"], one["outcome"]) for one in ended] == [("1", "Promoted"), ("2", "RolledBack")]

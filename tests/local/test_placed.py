@@ -30,6 +30,7 @@ BUILTINS = [
     {"name": "success", "builtin": "success-rate", "thresholdRange": {"min": 0.99}},
     {"name": "refused", "builtin": "client-error-share", "thresholdRange": {"max": 0.01}},
     {"name": "slow", "builtin": "slow-share", "slo": 2, "thresholdRange": {"max": 0.2}},
+    {"name": "p80", "builtin": "latency", "quantile": 0.8, "thresholdRange": {"max": 2}},
 ]
 
 
@@ -92,7 +93,7 @@ def test_share_is_that_of_the_servers(home: dict[str, Any]) -> None:
         paused = _await(client, "Paused", second)
         assert paused["weight"] == 33
         assert {one["name"]: one["stepPasses"] > 0 for one in paused["analysis"]} == dict.fromkeys(
-            ("success", "refused", "slow"), True
+            ("success", "refused", "slow", "p80"), True
         )
         counted = users.next(300)
         assert counted.keys() == {first, second}

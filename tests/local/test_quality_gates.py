@@ -38,19 +38,30 @@ class Factory(House):
         self.mlflow = self.program.endpoints()["mlflow"]
         self.registry = MlflowClient(tracking_uri=self.mlflow)
         self.root = self.program.state_dir.parent / "steps"
-        outputs = contexts.Outputs(self.root / "prepare")
-        context = contexts.Context(MlflowRuns(self.mlflow), outputs, datetime.now(UTC))
-        text = tables.prepare_step(tables.houses_spec())
-        prepare.prepare(contexts.parse_prepare(text), context, lambda: tables.houses(300))
-        self.data = json.loads(outputs.path("/tmp/modelops/result.json").read_bytes())
+        self.data = self.prepare("0a1b2c3d", tables.houses_spec())
         return self
 
-    def train(self, attempt: str, **run: Any) -> dict[str, Any]:
-        """Take one attempt through train, evaluate and register, and return the result."""
-        spec = tables.price_run(**run)
+    def prepare(self, attempt: str, dataset: dict[str, Any]) -> dict[str, Any]:
+        """Pin the houses under a contract, and return the result."""
+        outputs = contexts.Outputs(self.root / f"prepare-{attempt}")
+        context = contexts.Context(MlflowRuns(self.mlflow), outputs, datetime.now(UTC))
+        text = tables.prepare_step(dataset, attempt=attempt)
+        prepare.prepare(contexts.parse_prepare(text), context, lambda: tables.houses(300))
+        return dict(json.loads(outputs.path("/tmp/modelops/result.json").read_bytes()))
+
+    def train(self, attempt: str, *, dataset: dict[str, Any] | None = None, **run: Any) -> dict[str, Any]:
+        """Take one attempt through train, evaluate and register, and return the result.
+
+        Args:
+            attempt: its name.
+            dataset: what the houses are pinned under, if it is another contract than the first.
+            run: of its spec.
+        """
+        spec, contract = tables.price_run(**run), dataset or tables.houses_spec()
+        data = self.prepare(attempt, dataset) if dataset else self.data
         given = {"MODELOPS_ROOT": str(self.root / attempt), "MLFLOW_TRACKING_URI": self.mlflow}
         for name in ("train", "evaluate", "register"):
-            text = tables.training_step(name, self.data, tables.houses_spec(), spec, attempt=attempt)
+            text = tables.training_step(name, data, contract, spec, attempt=attempt)
             assert main.run([name], {**given, "MODELOPS_STEP": text}) == 0
         result = (self.root / attempt / "tmp/modelops/result.json").read_bytes()
         return dict(json.loads(result))
@@ -96,7 +107,7 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Factory]:
 
 
 def test_no_version_that_misses_a_gate_gets_a_request(factory: Factory) -> None:
-    """Worse than the champion, other inputs, too slow, too large, changed bytes: customers see version 1 alone."""
+    """Worse than the champion or no match for it, other inputs, slow, large, changed: customers see version 1 alone."""
     assert factory.train("aaaa0001")["modelVersion"] == "1"
     factory.serve()
     factory.until("price", "1")
@@ -105,6 +116,11 @@ def test_no_version_that_misses_a_gate_gets_a_request(factory: Factory) -> None:
         worse = factory.train("aaaa0002", hyperparameters={"hidden": [4], "epochs": 1, "learningRate": 0.0001})
         assert (worse["passed"], worse["modelVersion"]) == (False, None)
         assert "mean_absolute_error ≤ champion" in worse["message"]
+
+        parts = {"by": "hash", "key": "id", "percent": {"train": 50, "validation": 10, "test": 40}}
+        unlike = factory.train("aaaa0006", dataset=tables.houses_spec(split=parts))
+        assert (unlike["passed"], unlike["modelVersion"]) == (False, None)
+        assert "its test part was 15 % of the rows and is 40 % now" in unlike["message"]
 
         lenient = {"evaluate": {"criteria": BY_BASELINE}}
         narrow = factory.train("aaaa0003", prepare={"drop": ["id", "rooms"], "target": "log"}, **lenient)

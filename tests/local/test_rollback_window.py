@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import DEPLOYMENT, MODELRELEASE
+from tests.support import tiny
 
 TINY = Path(__file__).parents[1] / "support" / "tiny_server.py"
 HOST = "tiny.example.com"
@@ -46,11 +47,7 @@ def test_version_that_turns_bad_after_its_promotion_is_taken_back(tmp_path: Path
     try:
         client = KubeClient.from_kubeconfig(str(state / "kubeconfig"), context="local")
         registry = MlflowClient(tracking_uri=program.endpoints()["mlflow"])
-        registry.create_registered_model("tiny")
-        run = registry.create_run("0")
-        for number in (1, 2):
-            tags = {"modelops.artifactDigest": f"sha256:{number:064d}"}
-            registry.create_model_version("tiny", f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
+        tiny.register(registry, 2)
 
         def status() -> dict[str, Any]:
             return (client.get(MODELRELEASE.resource, "default", "tiny") or {}).get("status") or {}

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release import objects, routing
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.strategies import resolved

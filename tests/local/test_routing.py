@@ -10,7 +10,7 @@ from bench.switching import HOST, Switching
 from mlflow import MlflowClient
 
 from modelops.adapters.cluster import KubeClient
-from tests.support import gateway
+from tests.support import gateway, tiny
 from tests.support.load import Load
 
 pytestmark = [
@@ -30,11 +30,7 @@ class Story(Switching):
         self.bad = bad
         self.client = KubeClient.from_kubeconfig(home["kubeconfig"], context="local")
         registry = MlflowClient(tracking_uri=home["endpoints"]["mlflow"])
-        registry.create_registered_model("tiny")
-        run = registry.create_run("0")
-        for number in range(1, versions + 1):
-            digest = {"modelops.artifactDigest": f"sha256:{number:064d}"}
-            registry.create_model_version("tiny", f"{run.info.artifact_uri}/model", run.info.run_id, tags=digest)
+        tiny.register(registry, versions)
         self.url = f"{home['endpoints']['gateway']}/infer"
         self.release(1, "Promoted")
 

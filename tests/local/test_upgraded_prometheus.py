@@ -25,6 +25,7 @@ def test_good_canary_is_held_until_its_histogram_is_whole(real: RealGateway) -> 
     assert (success.verdict, success.value) == ("Pass", 1)
     assert slow.verdict == "Error"
     assert "spelt in two ways" in slow.message
+    assert "spelt in two ways" in judged(real, "upgraded", "latency").message
 
 
 def _seen(real: RealGateway) -> float:

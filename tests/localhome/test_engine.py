@@ -147,9 +147,9 @@ def test_retries_are_limited_and_a_signal_is_told_as_kubernetes_does(bench: Benc
 @pytest.mark.parametrize("script", ["sleep 60", "exit 75"])
 def test_deadline_ends_a_step_and_a_wait(bench: Bench, script: str) -> None:
     """Also while the engine waits to try again."""
-    bench.workflow({"prepare": f"{bench.note('p')}; {script}"}, retries=2, backoff="30s", seconds=1)
+    bench.workflow({"prepare": f"{bench.note('p')}; {script}"}, retries=2, backoff="30s", seconds=4)
 
-    assert bench.end(8).phase == "Failed"
+    assert bench.end(20).phase == "Failed"
     assert "deadline" in bench.get()["status"]["message"]
     assert bench.noted() == ["p"]
 

@@ -16,7 +16,7 @@ from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import COMPUTEPOOL
 from tests.support import kube_apiserver
 from tests.support.fault_proxy import FaultProxy
-from tests.support.faults import Answer, Drop, Fault, HalfClose, InStream, Reset, Rule
+from tests.support.faults import Answer, Delay, Drop, Fault, HalfClose, InStream, Reset, Rule
 from tests.support.operators import Replica, Replicas, a_cluster, until
 
 pytestmark = pytest.mark.real_apiserver
@@ -132,24 +132,35 @@ def metrics(arena: Arena) -> str:
     return text
 
 
-@pytest.mark.parametrize("code", [429, 500, 403])
-def test_a_flood_of_refusals_is_survived(arena: Arena, code: int) -> None:
-    """Every request is refused for a while and running watches break: nothing ends, nothing is lost, once each."""
+@pytest.mark.parametrize(
+    ("fault", "method"),
+    [
+        pytest.param(Answer(429, 1), ".*", id="429"),
+        pytest.param(Answer(500), ".*", id="500"),
+        pytest.param(Answer(403), ".*", id="403"),
+        pytest.param(Answer(409), "PUT|PATCH", id="409"),
+        pytest.param(Delay(1.5), ".*", id="slow"),
+    ],
+)
+def test_a_flood_is_survived(arena: Arena, fault: Fault, method: str) -> None:
+    """Requests are refused or slow for a while and running watches break: nothing ends, nothing is lost, once each."""
+    names = [f"flood-{time.time_ns()}-{number}" for number in range(5)]
     breaking = arena.proxy.add(Rule(Reset(), watch=True))
-    flood = arena.proxy.add(Rule(Answer(code, 1 if code == 429 else None), seconds=6))
+    flood = arena.proxy.add(Rule(fault, method=method, seconds=6))
     arena.proxy.remove(breaking)
-    for number in range(5):
-        arena.change(f"flood-{number}", f"{code}-{time.time_ns()}")
+    for name in names:
+        arena.change(name, "gpu")
 
-    until(lambda: all(arena.observed(f"flood-{number}") for number in range(5)), 40, "all changes")
+    until(lambda: all(arena.observed(name) for name in names), 40, "all changes")
 
     assert flood.hits > 0
-    writes = Counter(
+    landed = Counter(
         event["objectRef"]["name"]
         for event in arena.server.audit()
-        if event.get("userAgent") == "modelops" and event["objectRef"].get("name", "").startswith("flood-")
+        if event.get("userAgent") == "modelops" and event["responseStatus"]["code"] < 300
     )
-    assert max(writes.values()) <= 3 * 3
+    # The last failure may still be told once the flood is over.
+    assert all(1 <= landed[name] <= 2 for name in names), landed
 
 
 def test_a_dead_watch_is_told_from_a_quiet_one(arena: Arena) -> None:

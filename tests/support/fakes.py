@@ -93,7 +93,7 @@ class FakeCluster:
     def set_status(self, resource: Resource, namespace: str | None, name: str, status: Mapping[str, Any]) -> None:
         """Let another controller write a status."""
         stored = self.objects[_key(resource, namespace, name)]
-        stored["status"] = _copied(dict(status))
+        stored["status"] = copied(dict(status))
         self._touch(stored)
 
     def annotate(self, resource: Resource, namespace: str | None, name: str, **annotations: str) -> None:
@@ -103,12 +103,16 @@ class FakeCluster:
         self._touch(stored)
 
     def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
-        return _copied(self.objects.get(_key(resource, namespace, name)))
+        return copied(self.look(resource, namespace, name))
+
+    def look(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """Return what `get` copies, for who only looks at it: spec and status stay as they are, others replace them."""
+        return self.objects.get(_key(resource, namespace, name))
 
     def list(
         self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
     ) -> Sequence[dict[str, Any]]:
-        return [_copied(obj) for obj in self.stored(resource, namespace, labels)]
+        return [copied(obj) for obj in self.stored(resource, namespace, labels)]
 
     def stored(
         self, resource: Resource, namespace: str | None, labels: Mapping[str, str] | None = None
@@ -130,9 +134,9 @@ class FakeCluster:
         self._require_unchanged(key, seen)
         merged = _merge(self.objects.get(key, {}), obj)
         if resource is SERVICE:
-            merged["spec"]["selector"] = _copied(obj["spec"]["selector"])  # an atomic map
+            merged["spec"]["selector"] = copied(obj["spec"]["selector"])  # an atomic map
         if merged == self.objects.get(key):
-            return _copied(merged)
+            return copied(merged)
         return self._store(resource, merged, keep_status=True)
 
     def create(self, resource: Resource, obj: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -194,9 +198,9 @@ class FakeCluster:
             raise Conflict("Conflict", f"{resource.kind} {meta['name']}: the object has been modified")
         if resource.plural in _OURS:
             assert_invariants({**stored, "status": obj["status"]}, stored)
-        stored["status"] = _copied(obj["status"])
+        stored["status"] = copied(obj["status"])
         self._touch(stored)
-        return _copied(stored)
+        return copied(stored)
 
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         self.events.append(Emitted(about["metadata"]["name"], reason, message, type_))
@@ -217,7 +221,7 @@ class FakeCluster:
         obj["metadata"]["resourceVersion"] = str(self._version)
 
     def _store(self, resource: Resource, obj: Mapping[str, Any], *, keep_status: bool) -> dict[str, Any]:
-        fresh = _copied(dict(obj))
+        fresh = copied(dict(obj))
         meta = fresh.setdefault("metadata", {})
         key = _key(resource, meta.get("namespace"), meta["name"])
         old = self.objects.get(key)
@@ -235,7 +239,7 @@ class FakeCluster:
                 fresh["status"] = old["status"]
         self._touch(fresh)
         self.objects[key] = fresh
-        return _copied(fresh)
+        return copied(fresh)
 
 
 @dataclass(frozen=True)
@@ -355,7 +359,7 @@ class _FakeServer:
     servers: FakeServers
     address: str
 
-    def ask(self, path: str, body: bytes | None, timeout: timedelta) -> Answer:
+    def ask(self, path: str, body: bytes | None, timeout: timedelta, bearer: str = "") -> Answer:
         self.servers.asked.append(f"{self.address}{path} {(body or b'').decode()}".strip())
         answer = self.servers.answer
         if isinstance(answer, ModelopsError):
@@ -363,7 +367,7 @@ class _FakeServer:
         return answer
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """Return a deep copy of plain data, as an API server gives it: through JSON, which is also the fastest way."""
     return orjson.loads(orjson.dumps(value))
 
@@ -384,8 +388,6 @@ def _spec_of(obj: Mapping[str, Any]) -> dict[str, Any]:
 def _merge(old: Any, new: Any) -> Any:
     """Merge mappings deeply; lists and scalars of the new side win (our applies own whole lists)."""
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
-        return _copied(new)
-    merged = _copied(dict(old))
-    for name, value in new.items():
-        merged[name] = _merge(merged.get(name), value)
-    return merged
+        return copied(new)
+    kept = {name: _merge(value, new[name]) if name in new else copied(value) for name, value in old.items()}
+    return kept | {name: copied(value) for name, value in new.items() if name not in old}

@@ -17,7 +17,7 @@ OPERATOR = ServiceAccount("modelops-system", "modelops")
 _RBAC = "rbac.authorization.k8s.io"
 CLUSTERROLE = Resource(_RBAC, "v1", "ClusterRole", "clusterroles", namespaced=False)
 CLUSTERROLEBINDING = Resource(_RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
-_INSTALLED = {one.kind: one for one in (NAMESPACE, SERVICEACCOUNT, ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)}
+INSTALLED = {one.kind: one for one in (NAMESPACE, SERVICEACCOUNT, ROLE, ROLEBINDING, CLUSTERROLE, CLUSTERROLEBINDING)}
 _PATIENCE = 60.0
 
 
@@ -31,7 +31,7 @@ def install(server: KubeApiServer) -> KubeClient:
     for resource in (WORKFLOW, HTTPROUTE):
         admin.apply(CRD, open_crd(resource))
     for obj in yaml.safe_load_all((ROOT / "operator" / "rbac.yaml").read_text()):
-        admin.apply(_INSTALLED[obj["kind"]], obj)
+        admin.apply(INSTALLED[obj["kind"]], obj)
     for resource in (*(kind.resource for kind in KINDS), WORKFLOW, HTTPROUTE):
         until(lambda resource=resource: served(admin, resource), _PATIENCE, f"{resource.plural} are served")
         # A new resource reaches the schemas that apply needs a moment after it is served.

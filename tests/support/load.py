@@ -1,15 +1,17 @@
 """A constant load on a gateway: who answered, how often, and when first and last.
 
-For benches and tests as a class; in a pod as a program, which asks $URL for $HOST with $CONNECTIONS connections and the
-headers of $HEADERS (JSON), and tells on port 8080 what `Load.told` returns.
+For benches and tests as a class; in a pod as a program, which asks $URL for $HOST with $CONNECTIONS connections, the
+headers of $HEADERS (JSON) and the bodies of $BODIES (a JSON list), and tells on port 8080 what `Load.told` returns.
 """
 
 import asyncio
+import itertools
 import json
 import os
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +31,8 @@ class Load:
     connections: int = 20
     headers: dict[str, str] = field(default_factory=dict)
     """Besides Host."""
+    bodies: Sequence[Any] = ({},)
+    """What is sent, in turn."""
     answers: Counter[tuple[int, str]] = field(default_factory=Counter)
     """How many by (status or 0, version that answered or nothing)."""
     when: dict[tuple[int, str], tuple[float, float]] = field(default_factory=dict)
@@ -38,6 +42,7 @@ class Load:
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
+        self._bodies = itertools.cycle([json.dumps(body).encode() for body in self.bodies])
         self._thread = threading.Thread(target=lambda: asyncio.run(self.ask()), daemon=True)
 
     def start(self) -> None:
@@ -67,9 +72,10 @@ class Load:
     async def _ask(self, session: aiohttp.ClientSession) -> None:
         while not self._stop.is_set():
             try:
-                async with session.post(self.url, data=b"{}", headers={"Host": self.host, **self.headers}) as answer:
+                headers = {"Host": self.host, "Content-Type": "application/json", **self.headers}
+                async with session.post(self.url, data=next(self._bodies), headers=headers) as answer:
                     body = await answer.text()
-                    version = answer.headers.get("x-version", "")
+                    version = answer.headers.get("x-version", "") or _version_in(body)
                     self._note(answer.status, version)
                     if answer.status != 200 and not version:
                         self.errors.append(f"{time.time():.3f} {answer.status} {body[:100]}")
@@ -83,6 +89,14 @@ class Load:
         now = time.time()
         self.answers[status, version] += 1
         self.when[status, version] = (self.when.get((status, version), (now, now))[0], now)
+
+
+def _version_in(body: str) -> str:
+    """Return what an answer of the Open Inference Protocol says of itself, or nothing."""
+    try:
+        return str(json.loads(body).get("model_version", ""))
+    except (ValueError, AttributeError):
+        return ""
 
 
 async def _serve(load: Load) -> None:
@@ -107,6 +121,7 @@ if __name__ == "__main__":
                 os.environ["HOST"],
                 int(os.environ["CONNECTIONS"]),
                 json.loads(os.environ["HEADERS"]),
+                json.loads(os.environ["BODIES"]),
             )
         )
     )

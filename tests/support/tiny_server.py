@@ -2,7 +2,7 @@
 
 Reads $PORT, $HOST, $MODEL_VERSION and $MILLISECONDS. Of the comma-separated versions in $BAD every request is answered
 with 500, once $BAD_AFTER seconds (0) have passed, in $SLOW half a second late, in $HANG never; those in $CRASH end
-themselves after $CRASH_AFTER seconds. Answers with the header x-version.
+themselves after $CRASH_AFTER seconds. Answers with the header x-version, and for $DRAIN seconds (0) after SIGTERM.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ async def _main() -> None:
     if _is("CRASH"):
         asyncio.get_running_loop().call_later(float(os.environ["CRASH_AFTER"]), os._exit, 3)
     await stopping.wait()
+    await asyncio.sleep(float(os.environ.get("DRAIN", "0")))
     await runner.cleanup()
 
 

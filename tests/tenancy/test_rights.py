@@ -179,6 +179,23 @@ def test_operator_may_do_what_its_code_does_and_nothing_else(used: tuple[Rights,
     assert granted[rights.ITS_OWN] == _ELECTION
 
 
+def test_operator_of_one_namespace_has_the_same_rights_there_and_none_elsewhere() -> None:
+    """A Role in place of the ClusterRole; only ComputePools, which belong to no namespace, are seen from everywhere."""
+    granted = rights.committed()
+    assert granted[rights.ALONE] == granted[rights.EVERYWHERE]
+    pools = {resource for resource in granted[rights.EVERYWHERE] if resource.startswith("computepools.")}
+    assert set(granted[rights.ALONE_ELSEWHERE]) == pools
+
+
+def test_operator_that_is_to_read_tenants_secrets_reads_no_others() -> None:
+    """`rbac.secrets: tenants` takes that one right away, and gives it back in a tenant's namespace."""
+    granted = rights.committed()
+    secrets = named(SECRET)
+    assert granted[rights.SPARING] | {secrets: {"get"}} == granted[rights.EVERYWHERE]
+    assert secrets not in granted[rights.SPARING]
+    assert granted[rights.SPARING_LET] == granted[rights.LET] | {secrets: {"get"}}
+
+
 def test_tenant_s_role_is_what_a_gitsource_needs(used: tuple[Rights, Rights]) -> None:
     """modelops-tenant is enough for every kind that git may bring, and for nothing else."""
     assert rights.committed()[rights.TENANT] == used[1]

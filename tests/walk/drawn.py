@@ -11,6 +11,7 @@ from typing import Any, Final
 from modelops.errors import ModelopsError, Transient
 from modelops.ports import Answer
 from tests.unit.release.world import sound
+from tests.walk import figures
 
 Draw = Callable[[Random], Any]
 
@@ -30,6 +31,11 @@ def mostly(random: Random) -> bool:
     return random.choice((True, True, True, False))
 
 
+def rarely(random: Random) -> bool:
+    """Return True once in four times."""
+    return not mostly(random)
+
+
 def perhaps(**fields: Draw) -> Draw:
     """Return what draws a mapping that has each of the fields, or has it not."""
 
@@ -44,37 +50,45 @@ def _weight(random: Random) -> int:
     return random.choice((0, 100)) if random.choice((True, False, False, False)) else random.randint(0, 100)
 
 
+_MATCH: Final = [{"header": "X-A", "exact": "a"}]
 _ROUTES: Final = among(
-    {"name": "a", "match": [{"header": "X-A", "exact": "a"}]},
+    {"name": "a", "match": _MATCH},
     {"name": "b", "match": [{"header": "X-B", "regex": "b+"}]},
 )
 _STEPS: Final[tuple[Draw, ...]] = (
     lambda random: {"setWeight": _weight(random)},
     lambda random: {"analyze": {"duration": random.choice(("5s", "40s"))}},
-    lambda random: {"pause": random.choice(({}, {"duration": "20s"}))},
-    among({"approve": {}}, {"bake": {"duration": "20s"}}, {"smokeTest": {}}),
+    lambda random: {"pause": random.choice(({"duration": "40s"}, {"duration": "40s"}, {}))},
+    among({"bake": {"duration": "40s"}}, {"smokeTest": {}}, {"approve": {}}),
     lambda random: {"setHeaderRoute": _ROUTES(random)},
+    lambda random: {"setMirror": {"percent": random.choice((100, 50))}},
     lambda random: {"setCanaryScale": random.choice(({"replicas": 1}, {"percent": 50}, {"matchTrafficWeight": True}))},
 )
 _LINEAR: Final = among({"stepWeight": 30, "every": "20s"}, {"stepWeight": 45, "every": "5s", "maxWeight": 60})
 _BLUE_GREEN: Final = perhaps(
-    prePromotion=among({"duration": "20s"}),
+    prePromotion=among({"duration": "20s"}, {"duration": "20s", "match": _MATCH}, {"duration": "20s", "mirror": 50}),
     postPromotion=among({"duration": "20s"}),
     autoPromote=either,
     scaleDownDelay=among("2m"),
 )
+
+
+def _canary(random: Random) -> dict[str, Any]:
+    return {"canary": {"steps": sound([random.choice(_STEPS)(random) for _ in range(random.randint(1, 5))])}}
+
+
 _STRATEGIES: Final[tuple[Draw, ...]] = (
-    lambda random: {"canary": {"steps": sound([random.choice(_STEPS)(random) for _ in range(random.randint(1, 5))])}},
+    *(_canary,) * 3,
     lambda random: {"linear": _LINEAR(random)},
     lambda random: {"blueGreen": _BLUE_GREEN(random)},
     among({"direct": {}}),
-    among({"abTest": {"match": [{"header": "X-A", "exact": "a"}], "duration": "20s"}}),
+    among({"abTest": {"match": _MATCH, "duration": "20s"}}),
     lambda random: {"shadow": {"percent": 50, "duration": "20s", "promote": either(random)}},
 )
 
 
 def strategy(random: Random) -> dict[str, Any]:
-    """Return one of every kind."""
+    """Return one of every kind, most often of the one that can say most."""
     found: dict[str, Any] = random.choice(_STRATEGIES)(random)
     return found
 
@@ -90,8 +104,10 @@ PLACING: Final[dict[str, dict[str, Any]]] = {
 def by_servers(strategy: dict[str, Any]) -> dict[str, Any]:
     """Return a strategy with what goes on beside the numbers of servers left out."""
     if "canary" in strategy:
-        gone = {"setHeaderRoute", "setCanaryScale"}
+        gone = {"setHeaderRoute", "setMirror", "setCanaryScale"}
         return {"canary": {"steps": sound([step for step in strategy["canary"]["steps"] if not gone & step.keys()])}}
+    if "prePromotion" in (found := strategy.get("blueGreen", {})):
+        return {"blueGreen": found | {"prePromotion": {"duration": found["prePromotion"]["duration"]}}}
     return {"direct": {}} if {"abTest", "shadow"} & strategy.keys() else strategy
 
 
@@ -103,11 +119,67 @@ control: Final = perhaps(
     rollbackWindow=among({"duration": "60s"}),
 )
 OPEN: Final[dict[str, Any]] = {"windows": [], "freeze": None, "onNewVersion": "Supersede", "rollbackWindow": None}
+_ASKED: Final = "{{ .revision }}"
+TEMPLATE: Final = {
+    "args": [{"name": "n"}],
+    "prometheus": {"query": f"q{{{{ args.n }}}} {_ASKED}", "samplesQuery": f"s{{{{ args.n }}}} {_ASKED}"},
+    "thresholdRange": {"min": 0.95},
+}
+"""The MetricTemplate `share`."""
 _BOUND: Final = among(
     {"thresholdRange": {"min": 0.95}},
     {"successCondition": "result[0] >= 0.95"},
     {"successCondition": "result[0] >= 0.95", "failureCondition": "result[0] < 0.9"},
 )
+_BAD: Final = {"thresholdRange": {"max": 0.05}}
+
+
+def _compared(**limits: Any) -> dict[str, Any]:
+    return {"compareTo": {"stable": limits}}
+
+
+def _share(number: int, random: Random) -> dict[str, Any]:
+    own = {"prometheus": {"query": f"q{number} {_ASKED}", "samplesQuery": f"s{number} {_ASKED}"}}
+    return own | random.choice((_BOUND(random), _compared(maxAbsoluteDecrease=0.05)))
+
+
+def _counts(number: int, random: Random) -> dict[str, Any]:
+    own = {"prometheus": {"eventsQuery": f"e{number} {_ASKED}", "samplesQuery": f"s{number} {_ASKED}"}}
+    sequential = _compared(maxAbsoluteIncrease=0.05, test="sequential")
+    return own | random.choice((_BAD, sequential, _BAD | sequential))
+
+
+def _builtin(_: int, random: Random) -> dict[str, Any]:
+    return {"builtin": "success-rate"} | random.choice((_BOUND(random), _compared(maxRelativeIncrease=1)))
+
+
+def _labelled(_: int, random: Random) -> dict[str, Any]:
+    sequential = _compared(maxAbsoluteIncrease=0.05, test="sequential")
+    return {"builtin": "labelled-error"} | random.choice((_BAD, sequential, _BAD | sequential))
+
+
+def _drift(_: int, random: Random) -> dict[str, Any]:
+    return {"builtin": "prediction-drift", "thresholdRange": {"max": random.choice((0.1, 0.25))}}
+
+
+def _difference(_: int, __: Random) -> dict[str, Any]:
+    return {"builtin": "answer-difference"} | _BAD
+
+
+def _templated(number: int, random: Random) -> dict[str, Any]:
+    return {"template": {"name": "share", "args": {"n": str(number)}}} | random.choice(({}, _BOUND(random)))
+
+
+def by_bounds(metric: dict[str, Any]) -> dict[str, Any]:
+    """Return a metric that is not compared with stable, for steps that leave nothing to compare with, or no time."""
+    left = {field: value for field, value in metric.items() if field != "compareTo"}
+    if metric.get("builtin") in ("prediction-drift", "answer-difference"):
+        return left | {"builtin": "success-rate", "thresholdRange": {"min": 0.95}}
+    bad = "eventsQuery" in metric.get("prometheus", ()) or metric.get("builtin") == "labelled-error"
+    good = _BAD if bad else {"thresholdRange": {"min": 0.95}}
+    return good | left if "compareTo" in metric and "thresholdRange" not in metric else left
+
+
 _LIMITS: Final = perhaps(
     failureLimit=among(0, 1, 2),
     inconclusiveLimit=among(0, 1),
@@ -123,25 +195,26 @@ _LIMITS: Final = perhaps(
 
 
 def metrics(random: Random) -> list[dict[str, Any]]:
-    """Return one or two; each has queries of its own."""
+    """Return one or two: of own queries, counts, built-ins, a template; with bounds, compared with stable, or both."""
     return [
         {
             "name": f"m{n}",
             "minSamples": 50,
-            "prometheus": {"query": f"q{n}", "samplesQuery": f"s{n}"},
-            **_BOUND(random),
+            **random.choice((_share, _counts, _builtin, _templated, _share, _counts, _labelled, _drift, _difference))(
+                n, random
+            ),
             **_LIMITS(random),
         }
         for n in range(random.randint(1, 2))
     ]
 
 
-ANSWERS: Final[tuple[tuple[float | ModelopsError | None, float | None], ...]] = (
-    (0.99, 100), (0.99, 100), (0.92, 100), (0.5, 100), (0.99, 3), (0.5, 3), (float("nan"), 100), (float("inf"), 100),
+ANSWERS: Final[tuple[figures.Answer, ...]] = (
+    figures.WELL, figures.WELL, (0.92, 100), (0.5, 100), (0.99, 3), (0.5, 3), (float("nan"), 100), (float("inf"), 100),
     (None, 100), (0.99, None), (Transient("MetricsUnavailable", "503"), 100),
 )  # fmt: skip
-"""What a metric's two queries give: a value, and how many samples are behind it; None is no series."""
 smoke_test: Final = among(
+    None,
     None,
     {"requests": [{"name": "a", "body": {}, "expect": "body.a == 1"}], "maxLatency": "100ms", "failureLimit": 1},
     {"requests": [{"name": "a", "body": {}, "expect": "body.a < 2"}, {"name": "b", "path": "/b"}], "repeat": 2},
@@ -152,4 +225,4 @@ GOLDEN: Final[tuple[Answer | ModelopsError, ...]] = (
     Answer(200, b'{"a": 1}', 0.5), Transient("NoAnswer", "no answer"), Transient("ServerUnreachable", "refused"),
 )  # fmt: skip
 """What model servers answer: well, wrongly, nothing, too late; or nobody is there."""
-VERBS: Final = ("promote", "full", "abort", "retry", "pause", "unpause", "undo")
+VERBS: Final = ("promote", "promote", "full", "abort", "retry", "pause", "unpause", "undo")

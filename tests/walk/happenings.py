@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from modelops.errors import Conflict, ModelopsError, Transient
 from modelops.ports import Answer
-from tests.walk import drawn, promises
-from tests.walk.drawn import Draw, among, mostly
+from tests.walk import drawn, figures, promises
+from tests.walk.drawn import Draw, among, mostly, rarely
 from tests.walk.release import Release
 
 
@@ -31,7 +31,7 @@ class Happening:
         return self.does.__name__
 
     def __call__(self, release: Release, **given: Any) -> None:
-        release.by_hand = False
+        release.word = ""
         self.does(release, **given)
         release.step()
         promises.are_kept(release)
@@ -48,6 +48,7 @@ BEGINNING: Final[Mapping[str, Draw]] = {
     "metrics": drawn.metrics,
     "smoke_test": drawn.smoke_test,
     "replicas": among(1, 2, 3),
+    "answer": among(figures.WELL, figures.WELL, figures.WELL, (0.99, 3), (None, None)),
 }
 """What draws the arguments of `begin`."""
 
@@ -58,18 +59,20 @@ def begin(release: Release, **given: Any) -> None:
     promises.are_kept(release)
 
 
-@happening(number=among(0, 1), answer=among(*drawn.ANSWERS))
-def prometheus_answers(
-    release: Release, number: int, answer: tuple[float | ModelopsError | None, float | None]
-) -> None:
-    """One metric says something else from now on."""
-    for query, value in zip((f"q{number}", f"s{number}"), answer, strict=True):
-        release.world.metrics.answers.pop(query, None)
-        if value is not None:
-            release.world.metrics.answers[query] = value
+@happening(number=among(0, 1), answer=among(*drawn.ANSWERS), of_stable=rarely)
+def prometheus_answers(release: Release, number: int, answer: figures.Answer, of_stable: bool) -> None:
+    """Of one metric something else from now on."""
+    found = release.figures
+    (found.stables if of_stable else found.canarys)[number] = answer
 
 
-@happening(seconds=among(0, 1, 5, 10, 10, 20, 60, 600))
+@happening(requests=among(None, None, 0, 0, 5, 25, 60, 100, 300), placing="gateway")
+def gateway_sends(release: Release, requests: int | None) -> None:
+    """It counts 100 requests of stable at each look from now on, and so many of the canary; None: as weighted."""
+    release.figures.sent = requests
+
+
+@happening(seconds=among(10, 20, 5, 0, 1, 10, 10, 20, 60, 600))
 def time_passes(release: Release, seconds: int) -> None:
     release.wait(seconds)
 
@@ -87,20 +90,17 @@ def human_says(release: Release, verb: str, which: int) -> None:
     more: dict[str, Any] = {}
     if verb in ("undo", "retry") and known:
         more["revision"] = known[which % len(known)]
+    release.word = verb
     if verb == "full":
         verb, more = "promote", {"full": True}
     release.world.command(verb, **more)
-    canary = (status.get("canary") or {}).get("revision", "")
-    if verb == "promote":
-        release.forced.add(canary)
-    if verb == "undo":
-        release.forced.add(more.get("revision", ""))
-    release.by_hand = True
 
 
-@happening(new=mostly)
-def version_is_trained(release: Release, new: bool) -> None:
-    """A new one; or one whose artifact is that of the first."""
+@happening(new=mostly, meanwhile=rarely)
+def version_is_trained(release: Release, new: bool, meanwhile: bool) -> None:
+    """A new one, or one whose artifact is that of the first; if not meanwhile, only where no other is on its way."""
+    if release.status.get("canary") and not meanwhile:
+        return
     release.version += 1
     release.world.train(str(release.version), digest=None if new else "sha256:1")
 
@@ -110,7 +110,6 @@ def spec_changes(
     release: Release, strategy: dict[str, Any], metrics: list[dict[str, Any]], smoke_test: dict[str, Any] | None
 ) -> None:
     release.change(strategy, metrics, smoke_test)
-    release.by_hand = True
 
 
 @happening(replicas=among(1, 2, 3, 7), placing="replicas")
@@ -123,13 +122,28 @@ def autoscaler_says(release: Release, replicas: int) -> None:
 def control_changes(release: Release, control: dict[str, Any]) -> None:
     """Windows, a freeze, what a new version does, the time after a promotion."""
     release.world.release(**drawn.OPEN | control | ({"rollbackWindow": None} if release.is_lent else {}))
-    release.by_hand = True
+
+
+@happening(there=mostly)
+def template_comes_and_goes(release: Release, there: bool) -> None:
+    """The MetricTemplate that metrics may name."""
+    release.template(there=there)
 
 
 @happening(answer=among(*drawn.GOLDEN))
 def servers_answer(release: Release, answer: Answer | ModelopsError) -> None:
     """Golden requests come to something else from now on."""
     release.world.servers.answer = answer
+
+
+@happening()
+def status_is_lost(release: Release) -> None:
+    """A backup without it was restored, or the object was deleted with its children left, and applied again."""
+    had, good = release.route, promises.last_good(release)
+    for _ in release.lose_status():
+        promises.nothing_is_gained(release, had)
+        promises.servers_go_after_their_last_request(release)
+    assert release.status["stable"]["version"] in good, good
 
 
 @happening(start=mostly)
@@ -170,7 +184,10 @@ HAPPENINGS: Final = (
     servers_start_or_not,
     gateway_confirms_or_not,
     registry_comes_and_goes,
+    template_comes_and_goes,
     clock_is_set_back,
     operator_is_killed,
     write_is_refused,
+    gateway_sends,
+    status_is_lost,
 )

@@ -1,102 +1,24 @@
-"""The Kubernetes API with raw dictionaries over a pooled connection. The only place that speaks to it.
+"""The Kubernetes API's objects as raw dictionaries. With `api_calls` the only place that speaks to it."""
 
-Typed client models cost tens of milliseconds and megabytes per list; dictionaries cost neither. The configuration
-(addresses, certificates, tokens) is found by `connect`, as kubectl users expect.
-"""
-
-import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from datetime import UTC, datetime
-from typing import Any, Final, Self
-from urllib.parse import quote, urlencode, urlsplit
-
-import orjson
-import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
-from urllib3.exceptions import TimeoutError as PoolTimeout
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from modelops.adapters import reviews, rights
-from modelops.adapters.connect import connection_of, pool_of
-from modelops.adapters.fence import Fence
-from modelops.adapters.kubeconfig import Connection
-from modelops.adapters.refusals import refusal
+from modelops.adapters.api_calls import ApiCalls
+from modelops.adapters.events import event
 from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import EVENT, SERVICEACCOUNT, Resource
 from modelops.api.labels import MANAGER
 from modelops.errors import Conflict, ModelopsError, Stalled, Transient
 
-_JSON: Final = "application/json"
 _TABLE: Final = "application/json;as=Table;g=meta.k8s.io;v=v1,application/json"
-_DEADLINE: Final = urllib3.Timeout(connect=5, read=30)
-_UNAUTHORIZED: Final = 401
-_NOT_FOUND: Final = 404
 
 
-class KubeClient:
-    """One API server. Thread-safe; every call has a deadline.
+class KubeClient(ApiCalls):
+    """Objects of one API server. Thread-safe; every call has a deadline."""
 
-    Args:
-        connection: where it is, and with which token; the token is never logged.
-        pool: where connections come from.
-        headers: sent with every request.
-        fence: passed by every write; None where there is no other writer.
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        pool: urllib3.HTTPConnectionPool,
-        headers: Mapping[str, str],
-        fence: Fence | None = None,
-    ) -> None:
-        self.connection = connection
-        self.namespace = connection.namespace
-        self.agent = headers.get("User-Agent", MANAGER)
-        self._host = connection.host.rstrip("/")
-        self._prefix = urlsplit(self._host).path
-        self._pool = pool
-        self._headers = dict(headers)
-        self._fence = fence
-        self._account: ServiceAccount | None = None
-
-    @classmethod
-    def from_kubeconfig(
-        cls,
-        path: str | None = None,
-        *,
-        context: str | None = None,
-        deadline: urllib3.Timeout = _DEADLINE,
-        agent: str = MANAGER,
-        fence: Fence | None = None,
-    ) -> Self:
-        """Connect by a kubeconfig; without a path by $KUBECONFIG, ~/.kube/config, or from inside a pod.
-
-        Args:
-            path: of one file.
-            context: its name; by default the current one.
-            deadline: of every call but a watch.
-            agent: User-Agent, by which the API server's audit log tells clients apart.
-            fence: passed by every write.
-
-        Raises:
-            Stalled: there is no usable configuration.
-        """
-        connection = connection_of(path, context)
-        return cls(connection, pool_of(connection, deadline), {"User-Agent": agent}, fence)
-
-    # --- identities --------------------------------------------------------------------------------------------
-
-    def acting_as(self, account: ServiceAccount) -> Self:
-        """Return a client of the same server, over the same connections, whose calls have an account's rights.
-
-        The API server adds the account's groups by itself; to name them would take a right to act as groups.
-        What is refused to the account is Forbidden.
-        """
-        acting = copy.copy(self)
-        acting._headers = self._headers | {"Impersonate-User": account.user}  # noqa: SLF001 - a copy of its own class
-        acting._account = account  # noqa: SLF001
-        return acting
+    # --- accounts ----------------------------------------------------------------------------------------------
 
     def has_account(self, account: ServiceAccount) -> bool:
         """Return whether an account exists; True where the API server knows no accounts (the local home).
@@ -117,66 +39,6 @@ class KubeClient:
     def may(self, account: ServiceAccount | None, namespace: str, verb: str, resource: Resource) -> bool | None:
         """Return whether an account (None: the client itself) may do something; None if nobody can tell."""
         return reviews.may(self.request, account, namespace, verb, resource)
-
-    # --- one request -------------------------------------------------------------------------------------------
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-        content_type: str = _JSON,
-        accept: str = _JSON,
-        what: str = "",
-    ) -> dict[str, Any] | None:
-        """Send one request and decode the answer; 404 is None.
-
-        Raises:
-            Conflict: 409. Transient: unreachable, timeout, 401, 429 or 5xx, or the fence (NotLeader). Stalled: any
-                other refusal. 403 is Transient for the client itself, and Forbidden if it acts as an account.
-        """
-        headers = {"Accept": accept}
-        data: bytes | None = None
-        if body is not None:
-            data = orjson.dumps(body)
-            headers |= {"Content-Type": content_type, "Content-Length": str(len(data))}
-        fence = None if method == "GET" else self._fence
-        try:
-            with fence.passing() if fence is not None else nullcontext():
-                response = self._sent(method, path, data, headers, fence)
-                if response.status == _UNAUTHORIZED and self.connection.token.renewed():
-                    response = self._sent(method, path, data, headers, fence)
-        except SSLError as error:
-            raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
-        except (PoolTimeout, MaxRetryError, HTTPError) as error:
-            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
-        if response.status == _NOT_FOUND:
-            return None
-        if response.status >= 400:
-            raise refusal(response, response.data, what or path, self._account)
-        decoded: dict[str, Any] = orjson.loads(response.data)
-        return decoded
-
-    def _sent(
-        self, method: str, path: str, data: bytes | None, headers: Mapping[str, str], fence: Fence | None
-    ) -> urllib3.BaseHTTPResponse:
-        body = fence.guarded(data) if fence is not None and data is not None else data
-        everything = {**self._headers, **self.connection.token.headers(), **headers}
-        return self._pool.urlopen(method, self._prefix + path, body=body, headers=everything)
-
-    def ping(self, path: str) -> bool:
-        """Return whether a path answers with success, whatever it says: for what the API server proxies.
-
-        Raises:
-            Transient: the API server does not answer. Stalled: its certificate does not fit.
-        """
-        try:
-            return self._sent("GET", path, None, {}, None).status < 400
-        except SSLError as error:
-            raise Stalled("ApiCertificate", f"{self._host}: {error}") from error
-        except (PoolTimeout, MaxRetryError, HTTPError) as error:
-            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
 
     # --- reads -------------------------------------------------------------------------------------------------
 
@@ -270,25 +132,8 @@ class KubeClient:
             query["labelSelector"] = selector or ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         if name:
             query["fieldSelector"] = f"metadata.name={name}"
-        path = self._prefix + path_of(resource, namespace) + "?" + urlencode(query)
-        try:
-            response = self._pool.urlopen(
-                "GET",
-                path,
-                headers={**self._headers, **self.connection.token.headers(), "Accept": _JSON},
-                preload_content=False,
-                timeout=urllib3.Timeout(connect=5, read=seconds + 15),
-            )
-        except HTTPError as error:
-            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
-        try:
-            if response.status >= 400:
-                raise refusal(response, response.read(), resource.plural)
-            yield from _lines(response)
-        except HTTPError as error:
-            raise Transient("WatchBroken", f"the watch of {resource.plural} broke: {error}") from error
-        finally:
-            response.close()
+        path = f"{path_of(resource, namespace)}?{urlencode(query)}"
+        yield from self.lines(path, seconds + 15, resource.plural)
 
     # --- writes ------------------------------------------------------------------------------------------------
 
@@ -394,31 +239,8 @@ class KubeClient:
 
     def emit(self, resource: Resource, about: Mapping[str, Any], reason: str, message: str, type_: str) -> None:
         """Record an Event. Best effort: what goes wrong is dropped, because an Event is never worth a failure."""
-        meta = about["metadata"]
-        now = datetime.now(UTC)
-        namespace = meta.get("namespace") or "default"
-        event = {
-            "metadata": {"name": f"{meta['name'][:200]}.{int(now.timestamp() * 1e6):x}", "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": resource.api_version,
-                "kind": resource.kind,
-                "name": meta["name"],
-                "namespace": meta.get("namespace"),
-                "uid": meta.get("uid"),
-                "resourceVersion": meta.get("resourceVersion"),
-            },
-            "reason": reason,
-            "message": message[:1024],
-            "type": type_,
-            "source": {"component": MANAGER},
-            "reportingComponent": MANAGER,
-            "reportingInstance": "",
-            "firstTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "lastTimestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "count": 1,
-        }
         try:
-            self.create(EVENT, event)
+            self.create(EVENT, event(resource, about, reason, message, type_))
         except ModelopsError:
             return
 
@@ -436,12 +258,3 @@ def path_of(resource: Resource, namespace: str | None, name: str | None = None) 
         base += f"/namespaces/{quote(namespace, safe='')}"
     base += f"/{resource.plural}"
     return f"{base}/{quote(name, safe='')}" if name else base
-
-
-def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[dict[str, Any]]:
-    rest = b""
-    for chunk in response.stream(None, decode_content=True):
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield orjson.loads(line)

@@ -1,8 +1,8 @@
 """The ModelServers port: requests to model servers over HTTP, by aiohttp.
 
-Called by the release reconciler's smoke tests, from threads of their own. What answers belongs to a tenant, so every
-bound is real: a deadline that no trickle of bytes prolongs, a largest answer, no redirect, no proxy, no cookie, and
-nothing is decompressed.
+Called by the release reconciler, for smoke tests and for answers to compare, from threads of their own. What answers
+belongs to a tenant, so every bound is real: a deadline that no trickle of bytes prolongs, a largest answer, no
+redirect, no proxy, no cookie, and nothing is decompressed.
 """
 
 import asyncio
@@ -43,13 +43,13 @@ class _Server:
         self._runner = runner
         self._session = session
 
-    def ask(self, path: str, body: bytes | None, timeout: timedelta) -> Answer:
+    def ask(self, path: str, body: bytes | None, timeout: timedelta, bearer: str = "") -> Answer:
         left = min(timeout.total_seconds(), self._until - time.monotonic())
         if left <= 0:
             raise Transient("NoAnswer", "no time was left for it")
         begun = time.perf_counter()
         try:
-            status, answer = self._runner.run(self._ask(path, body, left))
+            status, answer = self._runner.run(self._ask(path, body, left, bearer))
         except aiohttp.ClientConnectorError as error:
             raise Transient("ServerUnreachable", f"{self._address}: {error.os_error.strerror or error}") from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -62,9 +62,10 @@ class _Server:
             raise Stalled("AnswerTooLarge", f"the answer is larger than {_LARGEST // 1024} KiB")
         return Answer(status, answer, time.perf_counter() - begun)
 
-    async def _ask(self, path: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
+    async def _ask(self, path: str, body: bytes | None, seconds: float, bearer: str) -> tuple[int, bytes]:
         method = "GET" if body is None else "POST"
         headers = {} if body is None else {"Content-Type": "application/json"}
+        headers |= {"Authorization": f"Bearer {bearer}"} if bearer else {}
         async with self._session.request(
             method,
             f"http://{self._address}{path}",

@@ -2,7 +2,16 @@
 
 from dataclasses import dataclass
 
-from modelops.api.v1alpha1 import common, computepool, dataset, gitsource, metrictemplate, modelrelease, trainingrun
+from modelops.api.v1alpha1 import (
+    common,
+    computepool,
+    dataset,
+    gitsource,
+    metrictemplate,
+    modelrelease,
+    modelrelease_status,
+    trainingrun,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class Kind:
     status: type[common.Status]
     columns: tuple[ColumnDef, ...]
     scale: Scale | None = None
+    launches: bool = False
+    """Whether its work is done by Workflows, which are ended while it is suspended."""
 
 
 def _ours(kind: str, plural: str, *, namespaced: bool = True) -> Resource:
@@ -89,6 +100,7 @@ DATASET = Kind(
         _AGE,
         _MESSAGE,
     ),
+    launches=True,
 )
 TRAININGRUN = Kind(
     _ours("TrainingRun", "trainingruns"),
@@ -106,13 +118,14 @@ TRAININGRUN = Kind(
         _AGE,
         _MESSAGE,
     ),
+    launches=True,
 )
 MODELRELEASE = Kind(
     _ours("ModelRelease", "modelreleases"),
     "modelrelease",
     ("mr",),
     modelrelease.ModelReleaseSpec,
-    modelrelease.ModelReleaseStatus,
+    modelrelease_status.ModelReleaseStatus,
     (
         _READY,
         ColumnDef("Phase", "string", ".status.phase"),

@@ -56,7 +56,10 @@ def reconcile(target: Target, kind: str, name: str, timeout: float, *, no_wait: 
 @name_argument()
 @target_options
 def suspend(target: Target, kind: str, name: str) -> None:
-    """Stop reconciling the object NAME of KIND; what runs keeps running."""
+    """Stop reconciling the object NAME of KIND.
+
+    A Workflow that runs for a Dataset or a TrainingRun is ended; all else that runs keeps running.
+    """
     _set(target, kind_named(kind), name, wanted=True)
 
 

@@ -19,6 +19,7 @@ _SAID_ELSEWHERE: Final = {
     "lastHandledCommand",
     "waitingFor",
     "analysis",
+    "split",
     "smokeTest",
     "history",
     "inventory",
@@ -70,7 +71,7 @@ def describe_lines(
     yield from _section("Status", _lines(own))
     if kind is MODELRELEASE:
         yield from _section("Smoke test", _smoke_test(status.get("smokeTest") or {}, now))
-        yield from _section("Analysis", _analysis(status.get("analysis") or (), now))
+        yield from _section("Analysis", [*_analysis(status.get("analysis") or (), now), *_split(status)])
     yield from _section("Inventory", [f"{e['kind']} {e['name']}" for e in status.get("inventory") or ()])
     yield from _section("History", _history(status.get("history") or (), now))
     yield from _section("Spec", _lines(obj.get("spec") or {}))
@@ -132,6 +133,13 @@ def _analysis(metrics: Sequence[Mapping[str, Any]], now: datetime) -> list[str]:
             bound = metric.get("bound", "")
             rows.append((metric["name"], look["verdict"], value, bound, samples, age, look.get("message", "")))
     return _table(("METRIC", "VERDICT", "VALUE", "BOUND", "SAMPLES", "AGO", "MESSAGE"), rows)
+
+
+def _split(status: Mapping[str, Any]) -> list[str]:
+    split = status.get("split") or {}
+    canary, stable = split.get("canary", 0), split.get("stable", 0)
+    weight = f"{canary:.0f} of {canary + stable:.0f} requests came to the canary, at weight {status.get('weight', 0)}"
+    return [weight] if split.get("measuredAt") else []
 
 
 def _smoke_test(found: Mapping[str, Any], now: datetime) -> list[str]:

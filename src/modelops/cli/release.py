@@ -124,7 +124,7 @@ def _give(target: Target, found: dict[str, Any], verb: str, revision: str, *, fu
     """Send the command; a refusal by the operator is an error with its reason."""
     name = found["metadata"]["name"]
     words = {"verb": verb, "full": full, "revision": revision, "step": (found.get("status") or {}).get("step", 0)}
-    if verb == "promote" and (user := user_of(target.client)):
+    if user := user_of(target.client):
         words["by"] = user
     known = {event["metadata"]["name"] for event in _events(target, found)}
     if send(target, MODELRELEASE, name, words, seconds=_TAKEN_WITHIN) is None:

@@ -26,6 +26,7 @@ _COLOURS: Final = {
     "Suspended": DIM,
     "Paused": YELLOW,
     "Analyzing": YELLOW,
+    "Baking": YELLOW,
     "Progressing": YELLOW,
     "Promoting": YELLOW,
     "Initial": YELLOW,

@@ -5,17 +5,21 @@ Dataset and TrainingRun decide differently what their inputs are and what a resu
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from modelops.api.kinds import WORKFLOW
 from modelops.api.labels import ATTEMPT, INPUTS_HASH, finalizers_of
+from modelops.api.v1alpha1.common import API_VERSION
 from modelops.api.v1alpha1.dataset import Attempt, WorkflowRef
 from modelops.domain.plan import Action, DeleteObject, LetGo, Plan
 
 _RESULT_LIMIT: Final = 8192
+_COUNTED: Final = 1000
+SUSPENDED: Final = "Suspended"
+"""Outcome of an attempt that was ended because its object is suspended."""
 Phase = Literal["Missing", "Foreign", "Running", "Succeeded", "Failed"]
 
 
@@ -36,15 +40,36 @@ def inputs_hash(inputs: Mapping[str, Any]) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def new_attempt(uid: str, inputs: str, trigger: str, *, counter: int, now: datetime) -> Attempt:
+def new_attempt(uid: str, inputs: str, trigger: str, *, counter: int, now: datetime, lost: int = 0) -> Attempt:
     """Return an attempt; the id follows from the object, its inputs and how often they were tried."""
-    identifier = hashlib.sha256(f"{uid}/{inputs}/{counter}".encode()).hexdigest()[:8]
-    return Attempt(id=identifier, trigger=trigger, inputs_hash=inputs, started_at=now)
+    return Attempt(id=_identifier(uid, inputs, counter), trigger=trigger, inputs_hash=inputs, started_at=now, lost=lost)
+
+
+def tried(uid: str, inputs: str, ids: Collection[str]) -> int:
+    """Return how often these inputs were tried, by the ids of attempts that are on record."""
+    return max((count + 1 for count in range(_COUNTED) if _identifier(uid, inputs, count) in ids), default=0)
 
 
 def workflow_name(prefix: str, name: str, attempt: Attempt) -> str:
     """Return the Workflow's name: at most 63 characters, the same for the same attempt."""
     return f"{prefix}-{name[:40].rstrip('-')}-{attempt.id}"
+
+
+def told(namespace: str, name: str, attempt: Attempt) -> dict[str, Any]:
+    """Return what every step is told about whom it works for; what it works on is added.
+
+    Args:
+        namespace: of the Dataset or TrainingRun.
+        name: of it.
+        attempt: that its Workflow is.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "namespace": namespace,
+        "name": name,
+        "attempt": attempt.id,
+        "inputsHash": attempt.inputs_hash,
+    }
 
 
 def progress_of(workflow: Mapping[str, Any] | None, attempt: Attempt, owner_uid: str) -> Progress:
@@ -119,6 +144,10 @@ def parse_result(text: str | None) -> dict[str, Any] | str:
     if not isinstance(decoded, dict) or decoded.get("version") != 1:
         return "the Workflow's result is not of version 1; is the trainer image as new as the operator?"
     return decoded
+
+
+def _identifier(uid: str, inputs: str, counter: int) -> str:
+    return hashlib.sha256(f"{uid}/{inputs}/{counter}".encode()).hexdigest()[:8]
 
 
 def _result(status: Mapping[str, Any]) -> str | None:

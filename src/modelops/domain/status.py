@@ -37,6 +37,11 @@ def stalled(reason: str, message: str) -> tuple[ConditionSpec, ConditionSpec]:
     return not_ready(reason, message), ConditionSpec("Stalled", "True", reason, message)
 
 
+def suspended() -> ConditionSpec:
+    """Return Ready=Unknown of an object that nobody reconciles."""
+    return ConditionSpec("Ready", "Unknown", "Suspended", "spec.suspend is true; nothing is reconciled")
+
+
 def said(condition: Condition) -> ConditionSpec:
     """Return what says a condition once more."""
     return ConditionSpec(condition.type, condition.status, condition.reason, condition.message)

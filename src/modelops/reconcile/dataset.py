@@ -31,7 +31,9 @@ class DatasetReconciler:
         spec = DatasetSpec.model_validate(obj["spec"])
         current = DatasetStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
-        source, waiting = _source(obj, spec, ports)
+        workflow = workflows.current(owner, "ds", current.attempt, ports)
+        idle = workflows.may_only_end(spec, workflow)
+        source, waiting = (None, "") if idle else _source(obj, spec, ports)
         settings = ports.settings
         seen = Observed(
             owner=owner,
@@ -39,7 +41,7 @@ class DatasetReconciler:
             status=current,
             source=source,
             waiting=waiting,
-            workflow=workflows.current(owner, "ds", current.attempt, ports),
+            workflow=workflow,
             strays=workflows.strays(owner, "ds", current.attempt, ports),
             runtime=runtime_of(settings),
             command=retry_command(obj, current),

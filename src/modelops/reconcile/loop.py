@@ -116,9 +116,8 @@ class Loop(Generic[_O]):
 
     def _pass(self, obj: dict[str, Any]) -> Outcome:
         before = obj
-        if (obj.get("spec") or {}).get("suspend") is True:
-            message = "spec.suspend is true; nothing is reconciled"
-            self._keep(obj, [ConditionSpec("Ready", "Unknown", "Suspended", message)])
+        if (obj.get("spec") or {}).get("suspend") is True and not self.kind.launches:
+            self._keep(obj, [statuses.suspended()])
             return Outcome(None)
         self._require_valid(obj)
         observed = self._reconciler.observe(obj, self._ports)

@@ -7,7 +7,7 @@ from modelops.api.accounts import ServiceAccount
 from modelops.api.kinds import MODELRELEASE
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, ReleaseRecord
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, ReleaseRecord
 from modelops.domain.gitsync.outcomes import Observed
 from modelops.errors import Forbidden
 from modelops.reconcile.bundle import Ports

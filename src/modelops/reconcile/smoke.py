@@ -7,31 +7,28 @@ answers with it or leaves them to a later one. What is under way when the operat
 import json
 import math
 import re
-from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
-from modelops.api.labels import LOCAL_ENDPOINTS
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.api.v1alpha1.smoke import GoldenRequest, SmokeTest
 from modelops.domain.analysis.expressions import ExpressionError, compile_expectation
-from modelops.domain.release.golden import Answered, Answers
+from modelops.domain.release.golden import WITHIN, Answered, Answers
 from modelops.domain.release.revision import child_name
 from modelops.domain.release.smoke_test import digest_of, is_due
 from modelops.errors import ModelopsError, Stalled, Transient
 from modelops.ports import Answer, ModelServer
+from modelops.reconcile.addresses import Objects, addresses_of
 from modelops.reconcile.bundle import Ports
 from modelops.workflows.render import Owner
 
 _PARALLEL: Final = 4
-_WITHIN: Final = timedelta(minutes=1)
 _MOST_KEPT: Final = 256
 _SHOWN: Final = 120
 _MOST_BYTES: Final = 2**63
 _MEMORY: Final = re.compile(rb"^process_resident_memory_bytes(?:\{[^}\n]*\})? ([0-9.eE+]{1,32})\s*$", re.MULTILINE)
-Objects = Mapping[str, Mapping[str, Any]]
-"""By name."""
 _What = tuple[str, str]
 """Revision and smoke test."""
 
@@ -68,8 +65,7 @@ class SmokeTests:
         if found is None or found[0] != what:
             self._drop(owner.uid)
             name = child_name(owner.name, canary.revision)
-            how = ports.settings.server_addresses
-            address = _noted(deployments.get(name)) if how == "annotation" else _of_service(services.get(name))
+            address = next(iter(addresses_of(name, services, deployments, ports)), "")
             default = "/invocations" if spec.serving.runtime == "mlflow" else f"/v2/models/{owner.name}/infer"
             found = what, self._asking.submit(_tested, test, address, default, ports)
             wait([found[1]], self._patience)
@@ -93,28 +89,11 @@ class SmokeTests:
             asked.cancel()
 
 
-def _of_service(service: Mapping[str, Any] | None) -> str:
-    """Return a Service's address; empty without one.
-
-    Its name would lead wherever a tenant lets it, by an ExternalName, and is not known everywhere at once.
-    """
-    address = ((service or {}).get("spec") or {}).get("clusterIP") or "None"
-    if address == "None":
-        return ""
-    return f"[{address}]" if ":" in address else str(address)
-
-
-def _noted(deployment: Mapping[str, Any] | None) -> str:
-    """Return a ready server's address as the local home notes it; empty without one."""
-    noted = ((deployment or {}).get("metadata") or {}).get("annotations") or {}
-    return str(noted.get(LOCAL_ENDPOINTS, "")).partition(",")[0]
-
-
 def _tested(test: SmokeTest, address: str, default: str, ports: Ports) -> Answers:
     """Send all requests to a server, as often as the test says."""
     if not address:
         return Answers(unreachable="they have no address")
-    with ports.servers.at(address, within=_WITHIN) as server:
+    with ports.servers.at(address, within=WITHIN) as server:
         try:
             found = tuple(_asked(test, request, default, server) for request in test.requests)
             return Answers(found, memory=_memory(server, test) if test.max_memory is not None else None)

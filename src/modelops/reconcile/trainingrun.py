@@ -13,8 +13,9 @@ from modelops.api.v1alpha1.trainingrun import Compute, TrainingRunSpec, Training
 from modelops.domain.plan import Plan
 from modelops.domain.preflight import launched
 from modelops.domain.training.admit import admit, noted
-from modelops.domain.training.decide import Observed, decide_training
+from modelops.domain.training.decide import decide_training
 from modelops.domain.training.inputs import Code, Data
+from modelops.domain.training.observed import Observed
 from modelops.domain.training.template import Template, template_of
 from modelops.errors import Stalled
 from modelops.ports import code_digest
@@ -44,14 +45,16 @@ class TrainingRunReconciler:
         spec = TrainingRunSpec.model_validate(obj["spec"])
         current = TrainingRunStatus.model_validate(obj.get("status") or {})
         owner = owner_of_object(obj)
+        workflow = workflows.current(owner, "tr", current.attempt, ports)
+        idle = workflows.may_only_end(spec, workflow)
         dataset = ports.cluster.get(DATASET.resource, owner.namespace, spec.dataset_ref.name)
         data, waiting = _data(dataset, spec.dataset_ref.name, owner.namespace)
         code = None
-        if spec.trainer.git is not None and data is not None:
+        if spec.trainer.git is not None and data is not None and not idle:
             code, unknown = _code(obj, spec.trainer.git, ports)
             if code is None:
                 data, waiting = None, unknown
-        template = _template(owner.namespace, spec.trainer, ports)
+        template = None if idle else _template(owner.namespace, spec.trainer, ports)
         pools, fallback = _pools(spec.compute, ports), ports.settings.pool_fallback
         admission = noted(admit(spec.compute, pools, owner.namespace, fallback=fallback), spec.trainer)
         seen = Observed(
@@ -64,7 +67,7 @@ class TrainingRunReconciler:
             code=code,
             template=template,
             admission=admission,
-            workflow=workflows.current(owner, "tr", current.attempt, ports),
+            workflow=workflow,
             strays=workflows.strays(owner, "tr", current.attempt, ports),
             runtime=replace(
                 runtime_of(ports.settings),

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelops.api.kinds import GITSOURCE, SECRET
+from modelops.api.kinds import GITSOURCE, SECRET, SERVICEACCOUNT
 from modelops.api.labels import COMMAND
 from modelops.api.v1alpha1.common import Status
 from modelops.api.v1alpha1.gitsource import GitSourceSpec
+from modelops.domain.release.revision import ServingDefaults
 from modelops.errors import Waiting
 from modelops.ports import GitRemote
 from modelops.reconcile.bundle import Ports, Settings
@@ -30,6 +31,28 @@ def runtime_of(settings: Settings) -> Runtime:
         settings.workflow_service_account,
         registry_secret=settings.registry_secret,
     )
+
+
+def serving_of(settings: Settings) -> ServingDefaults:
+    """Return what the configuration says of servers."""
+    return ServingDefaults(
+        settings.server_image, settings.mlflow_tracking_uri, settings.mlserver_image, settings.registry_secret
+    )
+
+
+def pull_secrets(namespace: str, ports: Ports) -> tuple[str, ...]:
+    """Return the names of the Secrets that servers are to pull with: those of the account of Workflow pods.
+
+    Those of `default`, as which servers run, come after them: Kubernetes gives them only to pods that name none.
+    """
+
+    def of(account: str) -> list[str]:
+        found = ports.cluster.get(SERVICEACCOUNT, namespace, account) or {}
+        return [secret["name"] for secret in found.get("imagePullSecrets") or ()]
+
+    runs = ports.settings.workflow_service_account
+    named = [] if runs is None else of(runs)
+    return tuple(dict.fromkeys([*named, *of("default")])) if named else ()
 
 
 @dataclass(frozen=True, slots=True)

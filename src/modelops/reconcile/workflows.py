@@ -6,6 +6,7 @@ from typing import Any
 
 from modelops.api.kinds import WORKFLOW, Kind
 from modelops.api.labels import OWNER_KIND, OWNER_NAME, finalizers_of
+from modelops.api.v1alpha1.common import Spec
 from modelops.api.v1alpha1.dataset import Attempt
 from modelops.domain import attempts
 from modelops.reconcile.bundle import Ports
@@ -36,6 +37,14 @@ def strays(owner: Owner, prefix: str, attempt: Attempt | None, ports: Ports) -> 
         and _is_owned(workflow, owner)
         and datetime.fromisoformat(workflow["metadata"]["creationTimestamp"]) < attempt.started_at
     )
+
+
+def may_only_end(spec: Spec, workflow: _Obj | None) -> bool:
+    """Return whether an object's inputs do not matter, so that none that is away keeps its Workflow from being ended.
+
+    It is suspended, and there is no result to be read.
+    """
+    return spec.suspend and not (workflow is not None and attempts.ended(workflow) and finalizers_of(workflow))
 
 
 def let_go(kind: Kind, namespace: str | None, name: str, ports: Ports, *, gone: bool) -> None:

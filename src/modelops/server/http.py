@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from modelops.server.protocol import (
     render_infer,
     render_invocations,
 )
+from modelops.server.sample import REQUEST_ID, AnswerSample
 
 _JSON: Final = "application/json"
 MAX_BODY: Final = 32 * 1024 * 1024
@@ -36,14 +38,19 @@ class ModelServer:
         name: the model's name in the protocol (the release's name).
         version: the registered version.
         metrics: this process's series.
+        answers_key: who brings it as a bearer token gets the sample of answers; without one none is kept.
     """
 
-    def __init__(self, predictor: Predictor, *, name: str, version: str, metrics: ServerMetrics) -> None:
+    def __init__(
+        self, predictor: Predictor, *, name: str, version: str, metrics: ServerMetrics, answers_key: str = ""
+    ) -> None:
         self._predictor = predictor
         self._name = name
         self._version = version
         self._metrics = metrics
         metrics.expect(predictor.classes)
+        self._bearer = f"Bearer {answers_key}".encode()
+        self._sample = AnswerSample(answers_key) if answers_key else None
         self._inputs = {column.name: column for column in predictor.inputs}
         self._batcher = Batcher(predictor, on_batch=metrics.batch)
         self._ready = False
@@ -90,6 +97,7 @@ class ModelServer:
             web.get("/v2/health/ready", self._health_ready),
             web.get("/ping", self._health_ready),
             web.get("/metrics", self._render_metrics),
+            web.get("/answers", self._render_sample),
             web.post("/invocations", self._counted(self._invocations)),
         ]
         for base in (model, versioned):
@@ -133,15 +141,19 @@ class ModelServer:
         return counted
 
     async def _infer(self, request: web.Request) -> web.Response:
-        parsed = parse_infer(_json(await request.read()), self._inputs)
+        body, arrived = await request.read(), time.time()
+        parsed = parse_infer(_json(body), self._inputs)
         outputs = await self._answer(parsed)
+        self._keep(request, body, arrived, outputs)
         identifier = parsed.id or uuid.uuid4().hex
         return _ok(render_infer(self._name, self._version, identifier, outputs))
 
     async def _invocations(self, request: web.Request) -> web.Response:
         if request.content_type != _JSON:
             return _error(415, f"send {_JSON}, not {request.content_type}")
-        outputs = await self._answer(parse_invocations(_json(await request.read()), self._inputs))
+        body, arrived = await request.read(), time.time()
+        outputs = await self._answer(parse_invocations(_json(body), self._inputs))
+        self._keep(request, body, arrived, outputs)
         return _ok(render_invocations(outputs))
 
     async def _answer(self, parsed: Request) -> Outputs:
@@ -152,6 +164,10 @@ class ModelServer:
             raise ModelFailedError("a non-finite output")
         self._metrics.told(parsed, outputs)
         return outputs
+
+    def _keep(self, request: web.Request, body: bytes, arrived: float, outputs: Outputs) -> None:
+        if self._sample is not None:
+            self._sample.take(request.headers.get(REQUEST_ID), body, arrived, outputs)
 
     async def _server_metadata(self, _: web.Request) -> web.Response:
         return _ok({"name": "modelops", "version": "2", "extensions": []})
@@ -189,6 +205,13 @@ class ModelServer:
 
     async def _render_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _render_sample(self, request: web.Request) -> web.Response:
+        brought = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+        if self._sample is None or not hmac.compare_digest(brought, self._bearer):
+            # The operator's business: nobody else learns that there is anything.
+            raise web.HTTPNotFound
+        return web.Response(body=self._sample.render(), content_type=_JSON)
 
 
 def _json(raw: bytes) -> Any:

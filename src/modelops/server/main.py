@@ -42,6 +42,12 @@ async def _serve(server: ModelServer, host: str, port: int, *, drain_seconds: fl
 @click.option("--host", default="0.0.0.0", show_default=True, envvar="HOST", help="Address to listen on.")  # noqa: S104
 @click.option("--port", type=int, default=8080, show_default=True, envvar="PORT", help="Port to listen on.")
 @click.option("--drain-seconds", default=2.0, show_default=True, help="Answering goes on this long after SIGTERM.")
+@click.option(
+    "--answers-key",
+    envvar="ANSWERS_KEY",
+    default="",
+    help="Bearer token of /answers; without it no answers are kept.",
+)
 @click.option("--cache-dir", type=click.Path(path_type=Path), help="Keeps the model for this server's next start.")
 def serve(
     model_uri: str,
@@ -53,13 +59,15 @@ def serve(
     host: str,
     port: int,
     drain_seconds: float,
+    answers_key: str,
     cache_dir: Path | None,
 ) -> None:
     """Serve one model: Open Inference Protocol v2, and MLflow's /invocations."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     try:
         predictor = load(model_uri, tracking_uri=tracking_uri, cache_dir=cache_dir)
-        server = ModelServer(predictor, name=name, version=model_version, metrics=ServerMetrics(release, revision))
+        metrics = ServerMetrics(release, revision)
+        server = ModelServer(predictor, name=name, version=model_version, metrics=metrics, answers_key=answers_key)
         asyncio.run(_serve(server, host, port, drain_seconds=drain_seconds))
     except ModelUnavailableError as error:
         raise click.ClickException(str(error)) from error

@@ -21,6 +21,7 @@ from modelops.steps.context import BadInputError, Context, StepFailedError, Trai
 from modelops.steps.own import answers
 from modelops.steps.own.directory import MANIFEST
 from modelops.steps.own.places import Places
+from modelops.steps.seen import why_seen
 
 
 def evaluate(step: TrainingInput, context: Context) -> None:
@@ -142,6 +143,8 @@ def _champion(step: TrainingInput, context: Context, data: dict[str, parts.Colum
     theirs = mlflow.run(version.run_id)
     if theirs is None:
         return criteria.Reference(None, f"the run of {step.promoted_alias} (version {version.version}) is gone")
+    if seen := why_seen(mlflow, theirs, step.dataset):
+        return criteria.Reference(None, f"{step.promoted_alias} (version {version.version}) is no measure here: {seen}")
     try:
         if mlflow.artifact(theirs, MANIFEST) is not None:
             if not step.run.trainer.own:

@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 
-from modelops.api.v1alpha1.analysis import Outcome, Verdict
+from modelops.api.v1alpha1.analysis import Analysis
+from modelops.api.v1alpha1.analysis_status import EvidenceStatus, Outcome, Verdict
+from modelops.api.v1alpha1.common import parse_duration
+from modelops.domain.analysis.evidence import worse
+from modelops.domain.analysis.sequential import alarm_level
 from modelops.telemetry.family import RELEASE, Family, Owner, fields, one_of, seconds_since_1970
 
 _VERDICTS: Final[tuple[str, ...]] = get_args(Verdict)
@@ -34,6 +39,12 @@ class AnalysisSeries:
         self._outcome = family("outcome", "1 for what a metric comes to so far.", "outcome")
         self._looked = family("look_timestamp_seconds", "When a metric was last looked at.")
         self._failures = family("failures", "Failed looks at the revision, held against failureLimit.")
+        self._due = family(
+            "no_data_due_timestamp_seconds",
+            "When NoData has lasted for noDataDeadline; none while there is data, and of a dryRun.",
+        )
+        self._evidence = family("evidence", "Of test sequential: how much all looks say that the canary is worse.")
+        self._alarm = family("evidence_alarm", "The evidence that is an alarm.")
         self._families = tuple(one for one in vars(self).values() if isinstance(one, Family))
 
     def observed(self, owner: Owner, spec: Mapping[str, Any], status: Mapping[str, Any]) -> None:
@@ -60,11 +71,39 @@ class AnalysisSeries:
         times = {name: seconds_since_1970(look["time"]) for name, look in last.items()}
         self._looked.show(owner, {(name,): time for name, time in times.items() if time is not None})
         self._failures.show(owner, {(metric["name"],): metric.get("failures", 0) for metric in found})
+        dues = {metric["name"]: _no_data_due(metric, wanted[metric["name"]], spec) for metric in found}
+        self._due.show(owner, {(name,): due for name, due in dues.items() if due is not None})
+        evidence, alarm = _evidence(found), _alarm(spec)
+        self._evidence.show(owner, evidence if alarm else {})
+        self._alarm.show(owner, dict.fromkeys(evidence, alarm) if alarm else {})
 
     def gone(self, owner: Owner) -> None:
         """Delete a release's series."""
         for family in self._families:
             family.gone(owner)
+
+
+def _no_data_due(found: Mapping[str, Any], metric: Mapping[str, Any], spec: Mapping[str, Any]) -> float | None:
+    since = seconds_since_1970(found.get("noDataSince"))
+    if since is None or metric.get("dryRun"):
+        return None
+    deadline = metric.get("noDataDeadline") or fields(spec, "analysis").get("noDataDeadline") or "1h"
+    return since + parse_duration(deadline).total_seconds()
+
+
+def _evidence(found: list[Mapping[str, Any]]) -> _Series:
+    compared = {
+        metric["name"]: fields(metric, "comparison", "evidence") for metric in found if metric.get("comparison")
+    }
+    return {(name,): worse(EvidenceStatus.model_validate(one)) for name, one in compared.items()}
+
+
+def _alarm(spec: Mapping[str, Any]) -> float | None:
+    """Return the evidence that is an alarm; None of a spec that is refused."""
+    try:
+        return 1 / alarm_level(Analysis.model_validate(fields(spec, "analysis")))
+    except ValidationError:
+        return None
 
 
 def bounds_of(metric: Mapping[str, Any], stable: float | None) -> dict[str, float]:

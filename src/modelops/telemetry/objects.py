@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from modelops.telemetry.family import OBJECT, RELEASE, Family, Owner, fields, seconds_since_1970
 
 _PHASES: Final = ("Pending", "Running", "Succeeded", "Failed", "Error")
-_OUTCOMES: Final = ("Registered", "CriteriaNotMet", "Failed", "Lost", "Superseded")
+_OUTCOMES: Final = ("Registered", "CriteriaNotMet", "Failed", "Lost", "Suspended", "Superseded")
 
 
 class ObjectSeries:

@@ -7,16 +7,14 @@ from prometheus_client import CollectorRegistry, Counter
 from pydantic import ValidationError
 
 from modelops.api.v1alpha1.common import parse_duration
-from modelops.api.v1alpha1.modelrelease import Strategy
+from modelops.api.v1alpha1.modelrelease import Phase, Strategy
 from modelops.domain.release.settle import Outcome
 from modelops.domain.release.steps import written_steps
 from modelops.telemetry.analysis import AnalysisSeries
 from modelops.telemetry.family import RELEASE, Family, Owner, fields, one_of, seconds_since_1970
 from modelops.telemetry.smoke_test import SmokeTestSeries
 
-PHASES: Final = (
-    "Pending", "Initial", "Progressing", "Analyzing", "Paused", "Promoting", "RollingBack", "Promoted", "Degraded",
-)  # fmt: skip
+PHASES: Final[tuple[str, ...]] = get_args(Phase)
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 _VERSION: Final = ("version", "revision")
 _SIDES: Final = ("stable_version", "stable_revision", "canary_version", "canary_revision")

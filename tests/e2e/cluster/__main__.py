@@ -49,7 +49,9 @@ def kind_up(place: Layout) -> int:
     """Start a cluster by kind, and say how to reach it."""
     if reason := kind.missing():
         return _told([reason])
-    sys.stdout.write(f"up; export KUBECONFIG={kind.up(place)}\n")
+    kinds = place.beside("kind")
+    kind.up(kinds)
+    sys.stdout.write(f"up; export KUBECONFIG={kinds.kubeconfig}\n")
     return 0
 
 
@@ -57,7 +59,7 @@ def kind_down(place: Layout) -> int:
     """Remove kind's cluster."""
     if reason := kind.missing():
         return _told([reason])
-    kind.down(place)
+    kind.down(place.beside("kind"))
     return 0
 
 

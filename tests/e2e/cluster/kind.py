@@ -3,48 +3,74 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 from typing import Final
 
 from modelops.adapters.cluster import KubeClient
+from tests.e2e.cluster import processes
 from tests.e2e.cluster.gpus import pretend
 from tests.e2e.cluster.layout import Layout
 
 NAME: Final = "modelops"
 _CONFIGURATION: Final = Path(__file__).parents[1] / "kind.yaml"
-GPU_NODE: Final = f"{NAME}-worker"
+_FIRST: Final = f"{NAME}-control-plane"
+GPU_NODE: Final = f"{NAME}-worker2"
+"""kind numbers workers in their order, from the second on."""
+_GPUS: Final = 4
 
 
 def missing() -> str | None:
     """Return why there can be no kind cluster, or None."""
     if shutil.which("kind") is None:
         return "kind: it is not installed; https://kind.sigs.k8s.io says how"
-    if _engine() is None:
+    engine = _engine()
+    if engine is None:
         return "Docker or Podman: kind runs its nodes in one of them"
+    if subprocess.run([engine, "info"], capture_output=True, check=False).returncode:
+        return f"{engine}: it does not answer ({engine} info says why)"
     return None
 
 
-def up(place: Layout) -> Path:
-    """Start it, unless it is there, and return its kubeconfig."""
-    place.root.mkdir(parents=True, exist_ok=True)
-    config = place.root / "kind.kubeconfig"
-    if NAME not in _kind("get", "clusters").split():
+def is_up() -> bool:
+    """Return whether it is there."""
+    return NAME in _kind("get", "clusters").split()
+
+
+def up(place: Layout) -> None:
+    """Start it, unless it is there, and write its kubeconfig."""
+    if not is_up():
+        # What was brought to an earlier one is not in this one.
+        processes.clear(place.root)
         _kind("create", "cluster", "--name", NAME, "--config", str(_CONFIGURATION), "--wait", "120s")
-    config.write_text(_kind("get", "kubeconfig", "--name", NAME))
-    config.chmod(0o600)
-    pretend(KubeClient.from_kubeconfig(str(config), agent="test"), GPU_NODE, 4)
-    return config
+    place.root.mkdir(parents=True, exist_ok=True)
+    place.kubeconfig.write_text(_kind("get", "kubeconfig", "--name", NAME))
+    place.kubeconfig.chmod(0o600)
+    pretend(KubeClient.from_kubeconfig(str(place.kubeconfig), agent="test"), GPU_NODE, _GPUS)
 
 
 def host() -> str:
-    """Return this machine's address, as kind's pods reach it: the gateway of its network."""
+    """Return this machine's address, as kind's pods reach it: the gateway of its network.
+
+    Raises:
+        RuntimeError: that is another machine's, because the engine runs in a virtual one.
+    """
     engine = _engine()
     assert engine is not None
     told = json.loads(_run(engine, "network", "inspect", "kind"))[0]
     ranges = (told.get("IPAM") or {}).get("Config") or told.get("subnets") or ()
     addresses = [one.get("Gateway") or one.get("gateway") for one in ranges]
-    return next(str(address) for address in addresses if address and "." in address)
+    address = next(str(one) for one in addresses if one and "." in one)
+    with socket.socket() as tried:
+        try:
+            tried.bind((address, 0))
+        except OSError as error:
+            raise RuntimeError(
+                f"{address}, where kind's pods look for this machine, is not its own: {engine} runs in a virtual"
+                " machine; run the stories inside of it, or on Linux"
+            ) from error
+    return address
 
 
 def load(archive: Path) -> None:
@@ -52,23 +78,51 @@ def load(archive: Path) -> None:
     _kind("load", "image-archive", str(archive), "--name", NAME)
 
 
+def apply(manifest: str, namespace: str) -> None:
+    """Apply a manifest with the kubectl of a node, which kind uses, too; its images are fetched by the nodes.
+
+    Args:
+        manifest: YAML of any number of objects.
+        namespace: of those that name none.
+    """
+    words = ("--server-side", "--force-conflicts", "--namespace", namespace, "--filename", "-")
+    _inside("-i", _FIRST, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "apply", *words, stdin=manifest)
+
+
+def kill(container: str) -> bool:
+    """End a container with SIGKILL, by its id; return whether a node had it."""
+    for node in _kind("get", "nodes", "--name", NAME).split():
+        try:
+            _inside(node, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL", container)
+        except RuntimeError:  # it is on another one
+            continue
+        return True
+    return False
+
+
 def down(place: Layout) -> None:
-    """Remove it."""
+    """Remove it, and end what runs beside it on this machine."""
     _kind("delete", "cluster", "--name", NAME)
-    (place.root / "kind.kubeconfig").unlink(missing_ok=True)
+    processes.clear(place.root)
 
 
 def _engine() -> str | None:
     return next((name for name in ("docker", "podman") if shutil.which(name)), None)
 
 
+def _inside(*words: str, stdin: str | None = None) -> str:
+    engine = _engine()
+    assert engine is not None
+    return _run(engine, "exec", *words, stdin=stdin)
+
+
 def _kind(*words: str) -> str:
     return _run("kind", *words)
 
 
-def _run(*command: str) -> str:
+def _run(*command: str, stdin: str | None = None) -> str:
     environment = {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": _engine() or ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tests.support import go_programs
+
 BRIDGE: Final = "modelops0"
 """An empty bridge: the kernel may lack dummy links. Its addresses serve what is not a pod."""
 HOST: Final = "10.98.0.1"
@@ -27,8 +29,13 @@ class Layout:
         """Return that of $MODELOPS_TEST_CLUSTER and $MODELOPS_TEST_SHARED (HERE:THERE, comma-separated)."""
         told = os.environ.get("MODELOPS_TEST_SHARED", "")
         shared = dict(pair.split(":", 1) for pair in told.split(",") if pair)
-        root = Path(os.environ.get("MODELOPS_TEST_CLUSTER") or "/var/lib/modelops-cluster")
+        usual = Path("/var/lib/modelops-cluster") if os.geteuid() == 0 else go_programs.cache().parent / "cluster"
+        root = Path(os.environ.get("MODELOPS_TEST_CLUSTER") or usual)
         return cls(root, {Path(here): there for here, there in shared.items()})
+
+    def beside(self, name: str) -> "Layout":
+        """Return the layout of another cluster, which shares no directory with this one."""
+        return Layout(self.root.with_name(f"{self.root.name}-{name}"), self.shared)
 
     @property
     def kubeconfig(self) -> Path:

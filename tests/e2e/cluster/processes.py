@@ -6,6 +6,7 @@ somebody else started is ever touched.
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -98,8 +99,15 @@ def end(pids: Iterable[int], patience: float = 10) -> None:
     raise RuntimeError(f"processes {', '.join(map(str, left))} do not end")
 
 
+def clear(root: Path) -> None:
+    """End the processes of the cluster below a directory, and remove the directory."""
+    end(marked(root), patience=3)
+    if root.exists():
+        shutil.rmtree(root)
+
+
 def _pids() -> list[int]:
-    found = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    found = [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
     return [pid for pid in found if pid != os.getpid()]
 
 

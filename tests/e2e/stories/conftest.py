@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import DATASET, GITSOURCE, MODELRELEASE, NAMESPACE, TRAININGRUN
-from tests.e2e.cluster import choice, programs
+from tests.e2e.cluster import choice
 from tests.e2e.cluster.layout import Layout
 from tests.e2e.stories.estate import Estate
 from tests.e2e.surroundings import argo, built, chart, gateway, mlflow, prometheus
@@ -28,6 +29,8 @@ TENANTS = (
     "story-taken-too",
     "story-placed",
     "story-lent",
+    "story-full",
+    "story-chain",
     "story-image",
     "story-image-fails",
     "story-template",
@@ -44,6 +47,8 @@ TENANTS = (
     "story-handed-over",
     "story-switched",
     "story-undone",
+    "story-suspended",
+    "story-dropped",
     "story-gone",
     "story-razed",
     "story-without-mlflow",
@@ -69,24 +74,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def estate() -> Iterator[Estate]:
-    """A cluster with MLflow, Prometheus, our chart and, if its programs are there, Argo Workflows."""
-    lacking = [*choice.missing(), *filter(None, (helm.missing(), prometheus.missing(), built.missing(*built.PARTS)))]
+    """A cluster with MLflow, Prometheus, our chart and, if they are to be had, Argo Workflows and Envoy Gateway."""
+    place = Layout.default()
+    images = None if choice.given(place) else built.missing(*built.PARTS)
+    lacking = [*choice.missing(place), *filter(None, (helm.missing(), prometheus.missing(), images))]
     if lacking:
         pytest.skip("; ".join(lacking))
-    cluster = choice.start(Layout.default())
+    cluster = choice.start(place)
     try:
         client = cluster.client()
         client.apply(NAMESPACE, {"metadata": {"name": chart.SYSTEM}})
         url = mlflow.start(cluster)
         prometheus.start(cluster)
-        argo.define(client)
-        if gateway.missing() is None:
+        argo.start(cluster)
+        if gateway.missing(cluster) is None:
             gateway.start(cluster, chart.SYSTEM, chart.NAME)
-        if programs.missing_argo() is None:
-            argo.start(cluster)
         chart.install(cluster, TENANTS)
         for tenant in TENANTS:
             _clear(client, tenant)
+        _forget(url)
         yield Estate(cluster, client, url)
     finally:
         cluster.end()
@@ -102,17 +108,26 @@ def _clear(client: KubeClient, namespace: str) -> None:
         )
 
 
+def _forget(mlflow_url: str) -> None:
+    """Remove the models of earlier stories: a release would first serve the one that was promoted then."""
+    registry = MlflowClient(mlflow_url)
+    while models := registry.search_registered_models():
+        for model in models:
+            registry.delete_registered_model(model.name)
+
+
 @pytest.fixture
 def routes(estate: Estate) -> Estate:
     """The same, with the real Envoy Gateway."""
-    if reason := gateway.missing():
+    if reason := gateway.missing(estate.cluster):
         pytest.skip(reason)
     return estate
 
 
 @pytest.fixture
 def trains(estate: Estate) -> Estate:
-    """The same, with the real Argo Workflows."""
-    if reason := programs.missing_argo() or built.missing(built.TRAINER):
+    """The same, with the real Argo Workflows and the trainer's image."""
+    images = None if estate.cluster.load is None else built.missing(built.TRAINER)
+    if reason := argo.missing(estate.cluster) or images:
         pytest.skip(reason)
     return estate

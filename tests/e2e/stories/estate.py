@@ -1,10 +1,8 @@
 """What a story is told with: a furnished cluster, and questions to it."""
 
 import json
-import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +12,6 @@ import pytest
 from modelops.adapters.cluster import KubeClient
 from modelops.api.kinds import GITSOURCE, LEASE, POD, Kind
 from modelops.errors import ModelopsError
-from tests.e2e.cluster import processes
 from tests.e2e.cluster.choice import Cluster
 from tests.e2e.surroundings.chart import NAME, SYSTEM
 from tests.support.git_server import serving
@@ -61,11 +58,15 @@ class Estate:
         return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
     def kill_leader(self) -> str:
-        """End the leader's process with SIGKILL; return who leads then, once somebody does."""
+        """End the leader's process with SIGKILL; return who leads then, once somebody does.
+
+        Its pod is replaced then: the kubelet would start it later and later, the more often it was killed.
+        """
         pod = until(self.leader, 60, "one leads", 0.1)
         before = self.holder()
         self.kill(SYSTEM, pod)
         until(lambda: self.holder() != before and self.leader(), 60, lambda: f"{self.holder()} leads", 0.1)
+        self.client.delete(POD, SYSTEM, pod)
         return self.holder()
 
     def kill(self, namespace: str, name: str) -> None:
@@ -73,12 +74,8 @@ class Estate:
         pod = self.client.get(POD, namespace, name)
         assert pod is not None, f"no pod {name}"
         identifier = pod["status"]["containerStatuses"][0]["containerID"].rpartition("//")[2]
-        pids = processes.of_container(identifier)
-        if not pids:
-            pytest.skip("the cluster's containers are no processes of this machine: none can be killed from here")
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        if not self.cluster.kill(identifier):
+            pytest.skip("the containers of this cluster cannot be killed from here: give no KUBECONFIG")
 
     def status(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any]:
         """Return an object's status; empty if it has none yet."""

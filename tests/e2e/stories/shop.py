@@ -143,6 +143,15 @@ class Shop:
         self.release(self.versions[0], strategy, **more)
         self.settled(self.versions[0], "Promoted", 120)
 
+    def close(self) -> None:
+        """Delete the release, and wait until its servers have given back what they had."""
+        self.estate.client.delete(MODELRELEASE.resource, self.namespace, self.name)
+        until(lambda: not self._pods(), 120, lambda: self.estate.pods(self.namespace), 0.2)
+
+    def _pods(self) -> list[dict[str, Any]]:
+        """Return the release's pods, those included that are being deleted."""
+        return list(self.estate.client.list(POD, self.namespace, {RELEASE: self.name}))
+
     def status(self) -> dict[str, Any]:
         """Return the release's status."""
         return self.estate.status(MODELRELEASE, self.namespace, self.name)
@@ -187,28 +196,45 @@ class Shop:
     @contextmanager
     def customers(self, name: str = "customers", connections: int = 4, **headers: str) -> Iterator[Customers]:
         """Ask through the gateway until the block ends."""
-        source = (SUPPORT / "load.py").read_text(encoding="utf-8")
-        told = {
-            "URL": f"http://{address(self.estate)}/infer",
-            "HOST": self.host,
-            "CONNECTIONS": str(connections),
-            "HEADERS": json.dumps(headers),
-        }
-        container = {
-            "name": "customers",
-            "image": built.name_of("server"),
-            "command": ["python", "-c", source],
-            "env": [{"name": key, "value": value} for key, value in told.items()],
-        }
-        spec = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
-        self.estate.client.apply(POD, {"metadata": {"name": name, "namespace": self.namespace}, "spec": spec})
-        found = Customers(self.estate, self.namespace, name)
-        try:
-            until(lambda: _asks(found), 60, lambda: self.estate.pods(self.namespace), 0.2)
+        with customers(self.estate, self.namespace, name, self.host, "/infer", connections, headers) as found:
             yield found
-        finally:
-            self.estate.client.delete(POD, self.namespace, name)
-            until(lambda: self.estate.client.get(POD, self.namespace, name) is None, 60, f"pod {name} is gone", 0.1)
+
+
+@contextmanager
+def customers(
+    estate: Estate,
+    namespace: str,
+    name: str,
+    host: str,
+    path: str,
+    connections: int = 4,
+    headers: Mapping[str, str] | None = None,
+    bodies: Sequence[Any] = ({},),
+) -> Iterator[Customers]:
+    """Ask a host and path through the gateway, from a pod of a name, until the block ends."""
+    source = (SUPPORT / "load.py").read_text(encoding="utf-8")
+    told = {
+        "URL": f"http://{address(estate)}{path}",
+        "HOST": host,
+        "CONNECTIONS": str(connections),
+        "HEADERS": json.dumps(headers or {}),
+        "BODIES": json.dumps(bodies, separators=(",", ":")),
+    }
+    container = {
+        "name": "customers",
+        "image": built.name_of("server"),
+        "command": ["python", "-c", source],
+        "env": [{"name": key, "value": value} for key, value in told.items()],
+    }
+    spec = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
+    estate.client.apply(POD, {"metadata": {"name": name, "namespace": namespace}, "spec": spec})
+    found = Customers(estate, namespace, name)
+    try:
+        until(lambda: _asks(found), 60, lambda: estate.pods(namespace), 0.2)
+        yield found
+    finally:
+        estate.client.delete(POD, namespace, name)
+        until(lambda: estate.client.get(POD, namespace, name) is None, 60, f"pod {name} is gone", 0.1)
 
 
 def _asks(customers: Customers) -> bool:

@@ -4,19 +4,14 @@ MODELOPS_STORY_AWAY says for how many seconds, 15 by default.
 """
 
 import os
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from modelops.api.kinds import DEPLOYMENT, POD
-from tests.e2e.cluster import processes
+from tests.e2e.stories.away import frozen, without_gateway
 from tests.e2e.stories.estate import Estate
 from tests.e2e.stories.shop import Shop
-from tests.e2e.surroundings import gateway
 from tests.support.operators import until
 
 AWAY = float(os.environ.get("MODELOPS_STORY_AWAY", "15"))
@@ -35,7 +30,7 @@ def test_what_judges_and_records_is_away(routes: Estate, program: str) -> None:
     with shop.customers() as customers:
         shop.release(second, STRATEGY)
         shop.until("Analyzing", second, weight=30)
-        with _frozen(routes, program):
+        with frozen(routes, program):
             weights = _through(shop, second)
         shop.settled(second, "Promoted")
         # Without MLflow figures go on; it is the alias that the promotion waits for.
@@ -51,7 +46,7 @@ def test_gateway_is_away(routes: Estate) -> None:
     shop.release(second, STRATEGY)
     with shop.customers():
         shop.until("Analyzing", second, weight=30)
-        with _scaled_down(routes):
+        with without_gateway(routes):
             assert _through(shop, second) == {30}
     with shop.customers("returning"):
         shop.settled(second, "Promoted", 180)
@@ -69,49 +64,3 @@ def _through(shop: Shop, version: str) -> set[int]:
     until(judged, AWAY + 30, shop.status, 0.3)
     assert all((one.get("canary") or {}).get("version") == version for one in seen), seen[-1]
     return {one["weight"] for one in seen}
-
-
-@contextmanager
-def _frozen(estate: Estate, program: str) -> Iterator[None]:
-    """Stop the processes of a program of this machine until the block ends: it takes connections, and never answers."""
-    words = {"mlflow": "mlflow", "prometheus": "--storage.tsdb.path"}[program]
-    pids = processes.said(estate.cluster.place.root, words)
-    assert pids, f"no process of {program}"
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-@contextmanager
-def _scaled_down(estate: Estate) -> Iterator[None]:
-    """Have neither Envoy Gateway's controller nor its proxies until the block ends."""
-    deployments = estate.client.list(DEPLOYMENT, gateway.NAMESPACE)
-    before = {one["metadata"]["name"]: one["spec"]["replicas"] for one in deployments}
-    # The controller first, or it would scale its proxies up again.
-    names = sorted(before, key=lambda name: name != "envoy-gateway")
-    try:
-        for name in names:
-            _scale(estate, name, 0)
-        yield
-    finally:
-        for name in names:
-            _scale(estate, name, before[name])
-        until(lambda: _ready(estate, before), 120, lambda: estate.pods(gateway.NAMESPACE), 0.2)
-
-
-def _scale(estate: Estate, name: str, replicas: int) -> None:
-    estate.client.merge_patch(DEPLOYMENT, gateway.NAMESPACE, name, {"spec": {"replicas": replicas}})
-    if replicas == 0:
-        labels = estate.client.get(DEPLOYMENT, gateway.NAMESPACE, name)["spec"]["selector"]["matchLabels"]
-        for pod in estate.pods(gateway.NAMESPACE, labels):
-            estate.client.delete(POD, gateway.NAMESPACE, pod["metadata"]["name"])
-        until(lambda: not estate.pods(gateway.NAMESPACE, labels), 60, f"{name} is gone", 0.1)
-
-
-def _ready(estate: Estate, wanted: dict[str, int]) -> bool:
-    found = {one["metadata"]["name"]: one for one in estate.client.list(DEPLOYMENT, gateway.NAMESPACE)}
-    return all((found[name].get("status") or {}).get("readyReplicas", 0) >= count for name, count in wanted.items())

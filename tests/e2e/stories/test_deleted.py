@@ -1,10 +1,10 @@
-"""What somebody deletes by hand: a Workflow that runs, and a whole namespace in the middle of everything."""
+"""What somebody deletes, or suspends, while it runs: a Workflow, a run that trains, a whole namespace."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from modelops.adapters.mlflow_runs import MlflowRuns
-from modelops.api.kinds import COMPUTEPOOL, MODELRELEASE, NAMESPACE, TRAININGRUN, WORKFLOW
+from modelops.api.kinds import COMPUTEPOOL, MODELRELEASE, NAMESPACE, POD, TRAININGRUN, WORKFLOW
 from modelops.api.labels import OWNER_KIND
 from tests.e2e.stories import models
 from tests.e2e.stories.estate import Estate
@@ -15,12 +15,15 @@ from tests.support.operators import until
 from tests.support.tables import houses, houses_spec
 
 UNDONE, GONE, RAZED = "story-undone", "story-gone", "story-razed"
+_OF_RUNS: Final = {OWNER_KIND: "TrainingRun"}
+SUSPENDED, DROPPED = "story-suspended", "story-dropped"
 
 
 def test_workflow_deleted_by_hand_is_made_anew(trains: Estate, tmp_path: Path) -> None:
     """Given a run that trains, when its Workflow is deleted, then another one trains it, and there is one version."""
     trains.client.apply(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": GPU_POOL})
-    with trains.repository(_houses(tmp_path, "undone-price"), "houses", UNDONE):
+    _houses(tmp_path, "undone-price")
+    with trains.repository(tmp_path, "houses", UNDONE):
         workflow = until(lambda: _training(trains, UNDONE), 240, lambda: trains.pods(UNDONE), 0.1)
         trains.client.delete(WORKFLOW, UNDONE, workflow["metadata"]["name"])
         status = trains.until_ready(TRAININGRUN, UNDONE, "price", 300)
@@ -30,6 +33,42 @@ def test_workflow_deleted_by_hand_is_made_anew(trains: Estate, tmp_path: Path) -
     version = MlflowRuns(trains.mlflow).version_of_run("undone-price", status["mlflow"]["runId"])
     assert version is not None
     assert version.version == status["modelVersion"]
+
+
+def test_run_that_is_suspended_gives_its_gpu_back(trains: Estate, tmp_path: Path) -> None:
+    """Given a run that trains, when it is suspended, then its pods go; on resume another attempt trains it."""
+    trains.client.apply(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": GPU_POOL})
+    _houses(tmp_path, "suspended-price")
+    with trains.repository(tmp_path, "houses", SUSPENDED):
+        workflow = until(lambda: _training(trains, SUSPENDED), 240, lambda: trains.pods(SUSPENDED), 0.1)
+        _suspend(trains, wanted=True)
+        _until_nothing_trains(trains, SUSPENDED)
+        assert trains.ready(TRAININGRUN, SUSPENDED, "price") == ("Unknown", "Suspended")
+
+        _suspend(trains, wanted=False)
+        status = trains.until_ready(TRAININGRUN, SUSPENDED, "price", 300)
+
+    assert [record["outcome"] for record in status["history"]] == ["Suspended", "Registered"]
+    assert workflow["metadata"]["name"] not in [one["metadata"]["name"] for one in _workflows(trains, SUSPENDED)]
+    version = MlflowRuns(trains.mlflow).version_of_run("suspended-price", status["mlflow"]["runId"])
+    assert version is not None
+    assert version.version == status["modelVersion"] == "1"
+
+
+def test_run_that_git_drops_while_it_trains_goes_with_its_pods(trains: Estate, tmp_path: Path) -> None:
+    """Given a run that trains, when its manifest is removed, then run, Workflow and pods go, and nothing hangs."""
+    trains.client.apply(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": GPU_POOL})
+    repository = _houses(tmp_path, "dropped-price")
+    with trains.repository(tmp_path, "houses", DROPPED):
+        until(lambda: _training(trains, DROPPED), 240, lambda: trains.pods(DROPPED), 0.1)
+        repository.commit({"deploy/run.yaml": None})
+        until(
+            lambda: trains.client.get(TRAININGRUN.resource, DROPPED, "price") is None,
+            60,
+            lambda: trains.client.get(TRAININGRUN.resource, DROPPED, "price"),
+            0.1,
+        )
+        _until_nothing_trains(trains, DROPPED)
 
 
 def test_namespace_goes_in_the_middle_of_a_release(estate: Estate) -> None:
@@ -52,7 +91,8 @@ def test_namespace_goes_in_the_middle_of_everything(routes: Estate, trains: Esta
     shop = Shop(routes, RAZED)
     _, second = shop.register(2)
     strategy = {"canary": {"steps": [{"setWeight": 50}, {"analyze": {"duration": "10m"}}]}}
-    with trains.repository(_houses(tmp_path, "razed-price"), "houses", RAZED):
+    _houses(tmp_path, "razed-price")
+    with trains.repository(tmp_path, "houses", RAZED):
         shop.open(strategy)
         shop.release(second, strategy)
         shop.until("Analyzing", second)
@@ -72,8 +112,8 @@ def _raze(estate: Estate, namespace: str) -> None:
     )
 
 
-def _houses(directory: Path, model: str) -> Path:
-    """Make the repository `houses` with a run of a model, and return the directory."""
+def _houses(directory: Path, model: str) -> Repository:
+    """Make the repository `houses` with a run of a model."""
     repository = Repository.make(directory / "houses", **{"data/houses.csv": houses(400).decode()})
     run = {**TRAINING, "model": {"name": model}, "hyperparameters": {"hidden": [8], "epochs": 300, "seed": 1}}
     repository.commit(
@@ -82,16 +122,30 @@ def _houses(directory: Path, model: str) -> Path:
             "deploy/run.yaml": manifest("TrainingRun", "price", run),
         }
     )
-    return directory
+    return repository
+
+
+def _suspend(estate: Estate, *, wanted: bool) -> None:
+    estate.client.merge_patch(TRAININGRUN.resource, SUSPENDED, "price", {"spec": {"suspend": wanted}})
+
+
+def _until_nothing_trains(estate: Estate, namespace: str) -> None:
+    """Wait until neither a Workflow of a run nor a pod of one is left, not even one that is ending."""
+    until(
+        lambda: not _workflows(estate, namespace) and not estate.client.list(POD, namespace, _OF_RUNS),
+        90,
+        lambda: (_workflows(estate, namespace), estate.client.list(POD, namespace, _OF_RUNS)),
+        0.2,
+    )
 
 
 def _training(estate: Estate, namespace: str) -> dict[str, Any] | None:
     """Return the run's Workflow while its pod trains."""
-    pods = estate.pods(namespace, {OWNER_KIND: "TrainingRun"})
+    pods = estate.pods(namespace, _OF_RUNS)
     if not any("-train-" in pod["metadata"]["name"] and pod["status"].get("phase") == "Running" for pod in pods):
         return None
     return next(iter(_workflows(estate, namespace)), None)
 
 
 def _workflows(estate: Estate, namespace: str) -> list[dict[str, Any]]:
-    return list(estate.client.list(WORKFLOW, namespace, {OWNER_KIND: "TrainingRun"}))
+    return list(estate.client.list(WORKFLOW, namespace, _OF_RUNS))

@@ -1,4 +1,4 @@
-"""A canary without a gateway: the share of each version is that of its pods behind the release's Service."""
+"""A canary without a gateway: the share of each version is that of its pods, and its servers' figures judge it."""
 
 import json
 from collections import Counter
@@ -8,6 +8,7 @@ from modelops.api.kinds import HTTPROUTE, MODELRELEASE
 from modelops.api.labels import COMMAND
 from tests.e2e.stories import models
 from tests.e2e.stories.estate import Estate
+from tests.e2e.stories.shop import METRIC
 from tests.support.operators import until
 
 NAMESPACE, RELEASE = "story-placed", "price"
@@ -25,7 +26,10 @@ def test_share_is_that_of_the_pods(estate: Estate) -> None:
     until(lambda: _answers(estate, 20) == {first: 20}, LAG, "the first version answers", 0.1)
 
     estate.client.apply(MODELRELEASE.resource, _release(second))
-    paused = estate.until(MODELRELEASE, NAMESPACE, RELEASE, lambda status: status.get("phase") == "Paused", 180)
+    until(lambda: _answers(estate, 20) and _paused(estate), 180, lambda: _status(estate), 0.1)
+    paused = _status(estate)
+    judged = {one["name"]: one["passes"] for one in paused["analysis"]}
+    assert judged["success-rate"] > 0, paused["analysis"]
     assert (paused["desiredWeight"], paused["weight"]) == (30, 33)
     until(lambda: second in _answers(estate, 20), LAG, "the canary answers", 0.1)
     counted = _answers(estate, REQUESTS)
@@ -41,12 +45,21 @@ def test_share_is_that_of_the_pods(estate: Estate) -> None:
     assert estate.client.get(HTTPROUTE, NAMESPACE, RELEASE) is None
 
 
+def _status(estate: Estate) -> dict[str, Any]:
+    return estate.status(MODELRELEASE, NAMESPACE, RELEASE)
+
+
+def _paused(estate: Estate) -> bool:
+    return bool(_status(estate).get("phase") == "Paused")
+
+
 def _release(version: str) -> dict[str, Any]:
     spec = {
         "model": {"name": "placed-price", "version": version},
         "serving": {"replicas": 2},
         "traffic": {"mode": "replicas"},
-        "strategy": {"canary": {"steps": [{"setWeight": 30}, {"pause": {}}]}},
+        "strategy": {"canary": {"steps": [{"setWeight": 30}, {"analyze": {"duration": "3s"}}, {"pause": {}}]}},
+        "analysis": {"interval": "1s", "warmUp": "1s", "metrics": [METRIC]},
     }
     return {"metadata": {"name": RELEASE, "namespace": NAMESPACE}, "spec": spec}
 

@@ -1,5 +1,7 @@
 """A pool of GPUs that is full: a run waits for it, and is trained once there is room."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from tests.e2e.cluster.gpus import GPU
 from tests.e2e.cluster.layout import MEMBERS
 from tests.e2e.stories.estate import Estate, is_ready
 from tests.e2e.stories.test_trained import GPU_POOL, TRAINING, manifest
+from tests.e2e.surroundings import built
 from tests.support.git_server import Repository
 from tests.support.operators import until
 from tests.support.tables import houses, houses_spec
@@ -20,8 +23,6 @@ GPUS = next(member.gpus for member in MEMBERS if member.gpus)
 def test_run_waits_for_a_full_pool(trains: Estate, tmp_path: Path) -> None:
     """Given a pod that has every GPU, when a run is committed, then its pod waits; once they are free, it trains."""
     trains.client.apply(COMPUTEPOOL.resource, {"metadata": {"name": "gpu"}, "spec": GPU_POOL})
-    trains.client.apply(POD, _hog())
-    until(lambda: [pod for pod in trains.pods(NAMESPACE) if is_ready(pod)], 60, lambda: trains.pods(NAMESPACE), 0.2)
     repository = Repository.make(tmp_path / "houses", **{"data/houses.csv": houses(400).decode()})
     repository.commit(
         {
@@ -30,10 +31,16 @@ def test_run_waits_for_a_full_pool(trains: Estate, tmp_path: Path) -> None:
         }
     )
 
-    with trains.repository(tmp_path, "houses", NAMESPACE):
-        refused = until(lambda: _refused(trains), 240, lambda: trains.pods(NAMESPACE), 0.2)
-        assert trains.ready(TRAININGRUN, NAMESPACE, "price")[0] != "True"
-        trains.client.delete(POD, NAMESPACE, "hog")
+    with ExitStack() as delivered:
+        with occupied(trains, NAMESPACE, GPUS):
+            delivered.enter_context(trains.repository(tmp_path, "houses", NAMESPACE))
+            refused = until(lambda: _refused(trains), 240, lambda: trains.pods(NAMESPACE), 0.2)
+            until(
+                lambda: trains.ready(TRAININGRUN, NAMESPACE, "price")[1] == "WaitingForCapacity",
+                30,
+                lambda: trains.status(TRAININGRUN, NAMESPACE, "price"),
+                0.2,
+            )
         trains.until_ready(TRAININGRUN, NAMESPACE, "price", 300)
 
     assert GPU in refused
@@ -48,12 +55,24 @@ def _refused(estate: Estate) -> str:
     return ""
 
 
-def _hog() -> dict[str, Any]:
+@contextmanager
+def occupied(estate: Estate, namespace: str, gpus: int) -> Iterator[None]:
+    """Have a pod named hog that takes so many of the pool's GPUs until the block ends."""
+    estate.client.apply(POD, _hog(namespace, gpus))
+    try:
+        until(lambda: is_ready(estate.client.get(POD, namespace, "hog") or {}), 60, lambda: estate.pods(namespace), 0.2)
+        yield
+    finally:
+        estate.client.delete(POD, namespace, "hog")
+
+
+def _hog(namespace: str, gpus: int) -> dict[str, Any]:
     container = {
         "name": "hog",
-        # Any image that every node has; it only has to stay.
-        "image": "modelops.test/pause:1",
-        "resources": {"limits": {GPU: str(GPUS)}},
+        # Of an image that every node has; it only has to stay.
+        "image": built.name_of("server"),
+        "command": ["python", "-c", "import signal; signal.pause()"],
+        "resources": {"limits": {GPU: str(gpus)}},
     }
     spec = {
         "containers": [container],
@@ -61,4 +80,4 @@ def _hog() -> dict[str, Any]:
         "nodeSelector": GPU_POOL["nodeSelector"],
         "terminationGracePeriodSeconds": 0,
     }
-    return {"metadata": {"name": "hog", "namespace": NAMESPACE}, "spec": spec}
+    return {"metadata": {"name": "hog", "namespace": namespace}, "spec": spec}

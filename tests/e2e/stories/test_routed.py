@@ -1,4 +1,4 @@
-"""A canary on the real Envoy Gateway: the share of each version, counted by its answers.
+"""A canary on the real Envoy Gateway: the share of each version, counted by its answers; and a shadow's, in pairs.
 
 Envoy Gateway calls a route accepted before its proxy has it: what is in force shows in the answers, a little later.
 """
@@ -46,6 +46,21 @@ def test_canary_gets_its_share_and_then_everything(routes: Estate) -> None:
     until(lambda: _answers(routes, 20) == {second: 20}, LAG, "the second version alone answers", 0.1)
     assert _answers(routes, REQUESTS) == {second: REQUESTS}
 
+    # Copies have the id of their request, so the answers of a third version are held against the second's.
+    third = models.register(routes.mlflow, "routed-price", seed=3)
+    routes.client.apply(MODELRELEASE.resource, _shadow(third, bound=1))
+    status = routes.until(MODELRELEASE, NAMESPACE, RELEASE, partial(_is_paused_by_pairs, routes), 180)
+    found = status["analysis"][0]["measurements"][-1]
+    assert (found["verdict"], found["value"]) == ("Pass", 1)
+    assert found["samples"] >= 20
+    routes.client.apply(MODELRELEASE.resource, _shadow(third, bound=0.1))
+    status = routes.until(
+        MODELRELEASE, NAMESPACE, RELEASE, lambda status: status["history"][-1]["version"] == third, 60
+    )
+    assert status["history"][-1]["outcome"] == "RolledBack"
+    assert "pairs is 1 against ≤ 0.1, of " in status["history"][-1]["message"]
+    assert _answers(routes, 20) == {second: 20}
+
 
 def test_second_release_of_one_address_begins_once_the_first_is_gone(routes: Estate) -> None:
     """Given a release that serves, when another team's has its name and no host, then it says so, and waits."""
@@ -65,6 +80,12 @@ def test_second_release_of_one_address_begins_once_the_first_is_gone(routes: Est
     routes.until(MODELRELEASE, second, "taken-price", lambda status: status.get("phase") == "Promoted", 180)
 
 
+def _is_paused_by_pairs(estate: Estate, status: dict[str, Any]) -> bool:
+    """Send requests; return whether the shadow waits for a human, having passed."""
+    _answers(estate, 10)
+    return status.get("phase") == "Paused" and status["routing"]["mirrorPercent"] == 100
+
+
 def _is_ready_by(reason: str, status: dict[str, Any]) -> bool:
     return any(one["type"] == "Ready" and one["reason"] == reason for one in status.get("conditions") or ())
 
@@ -74,11 +95,18 @@ def _stable(status: dict[str, Any]) -> str:
 
 
 def _release(version: str) -> dict[str, Any]:
-    spec = {
-        "model": {"name": "routed-price", "version": version},
-        "serving": {"replicas": 1},
-        "strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}},
-    }
+    return _with(version, {"strategy": {"canary": {"steps": [{"setWeight": 20}, {"pause": {}}]}}})
+
+
+def _shadow(version: str, bound: float) -> dict[str, Any]:
+    """Return the release with another version in the shadow, so many of whose answers may differ."""
+    metric = {"name": "pairs", "builtin": "answer-difference", "thresholdRange": {"max": bound}}
+    analysis = {"interval": "1s", "warmUp": "2s", "metrics": [metric]}
+    return _with(version, {"strategy": {"shadow": {"duration": "2s"}}, "analysis": analysis})
+
+
+def _with(version: str, more: dict[str, Any]) -> dict[str, Any]:
+    spec = {"model": {"name": "routed-price", "version": version}, "serving": {"replicas": 1}, **more}
     return {"metadata": {"name": RELEASE, "namespace": NAMESPACE}, "spec": spec}
 
 

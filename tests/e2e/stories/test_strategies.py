@@ -11,6 +11,7 @@ from tests.e2e.stories.estate import Estate
 from tests.e2e.stories.shop import LAG, Customers, Shop
 from tests.support.operators import until
 
+GOLDEN = {"requests": [{"name": "ready", "path": "/infer", "body": {}, "expect": "body.model_version != ''"}]}
 DIRECT: dict[str, Any] = {"direct": {}}
 GROUP = [{"cookie": {"name": "group", "exact": "b"}}]
 TESTERS = [{"header": "X-Tester", "exact": "1"}]
@@ -22,6 +23,10 @@ def test_canary_goes_through_every_kind_of_step(routes: Estate) -> None:
     _, second = shop.register(2)
     steps: list[dict[str, Any]] = [
         {"setCanaryScale": {"replicas": 1}},
+        {"smokeTest": {}},
+        {"setMirror": {"percent": 100}},
+        {"bake": {"duration": "3s"}},
+        {"setMirror": {"percent": 0}},
         {"setHeaderRoute": {"name": "testers", "match": TESTERS}},
         {"setWeight": 20},
         {"analyze": {"duration": "3s"}},
@@ -36,9 +41,14 @@ def test_canary_goes_through_every_kind_of_step(routes: Estate) -> None:
     shop.open(DIRECT)
 
     with shop.customers() as everybody, shop.customers("testers", 1, **{"X-Tester": "1"}) as testers:
-        shop.release(second, {"canary": {"steps": steps}})
+        shop.release(second, {"canary": {"steps": steps}}, smokeTest=GOLDEN)
+        shop.until("Baking", second, weight=0, step=3)
+        until(lambda: (shop.status().get("routing") or {}).get("mirrorPercent") == 100, LAG, shop.status, 0.1)
+        status = shop.status()
+        assert status["smokeTest"]["outcome"] == "Passed", status["smokeTest"]
+        assert second not in {version for _, version in everybody.counts()}
         status = shop.until("Paused", second, weight=20)
-        assert status["step"] == 4
+        assert status["step"] == 8
         assert status["routing"]["headerRoutes"] == ["testers"]
         assert len(shop.servers(second)) == 1
         until(lambda: _answered_only_by(testers, second), LAG, "testers get the canary", 0.1)
@@ -46,7 +56,7 @@ def test_canary_goes_through_every_kind_of_step(routes: Estate) -> None:
         me = user_of(routes.client)
         shop.say("promote", by=me)
         shop.until("Baking", second, weight=50)
-        shop.until("Paused", second, weight=50, step=10)
+        shop.until("Paused", second, weight=50, step=14)
         assert 0.4 < _share(everybody, second, 200) < 0.6
         assert not shop.status().get("routing")
         until(lambda: _share(testers, second, 40) < 1, LAG, "testers are customers like others", 0.1)
@@ -55,8 +65,8 @@ def test_canary_goes_through_every_kind_of_step(routes: Estate) -> None:
         until(lambda: _answered_only_by(everybody, second), LAG, "the second version alone answers", 0.1)
         assert everybody.failed() + testers.failed() == []
 
-    assert [one["step"] for one in shop.status()["approvals"]] == [4, 10]
-    assert f"step 5 approved by {me}" in shop.status()["history"][-1]["message"]
+    assert [one["step"] for one in shop.status()["approvals"]] == [8, 14]
+    assert f"step 9 approved by {me}" in shop.status()["history"][-1]["message"]
 
 
 def test_linear_climbs(routes: Estate) -> None:

@@ -8,7 +8,7 @@ import yaml
 from modelops.adapters.mlflow_runs import MlflowRuns
 from modelops.api.kinds import COMPUTEPOOL, DATASET, TRAININGRUN
 from modelops.api.labels import OWNER_KIND
-from tests.e2e.cluster.gpus import GPU
+from tests.e2e.cluster.gpus import GPU, NODE
 from tests.e2e.cluster.layout import POOL
 from tests.e2e.stories.estate import Estate
 from tests.support.git_server import Repository
@@ -52,7 +52,9 @@ def test_commit_is_trained_on_the_gpu_pool_and_registered(trains: Estate, tmp_pa
         status = trains.status(TRAININGRUN, NAMESPACE, "price")
 
     train = next(pod for pod in placed if "-train-" in pod)
-    assert placed[train] == ("gpu", "1")
+    node, gpus = placed[train]
+    labels = (trains.client.get(NODE, None, node) or {})["metadata"]["labels"]
+    assert (labels[POOL], gpus) == ("gpu", "1")
     version = MlflowRuns(trains.mlflow).version_of_run("trained-price", status["mlflow"]["runId"])
     assert version is not None
     assert version.version == status["modelVersion"]

@@ -8,17 +8,20 @@ from typing import Final
 
 from tests.support import go_programs
 
-REGISTRY: Final = "localhost"
-"""What stands before the names that `make images` gives."""
 PARTS: Final = ("operator", "server")
 """What every story needs."""
 TRAINER: Final = "trainer"
 """What stories that train need besides; with torch it is the largest by far."""
 
 
+def registry() -> str:
+    """Return what stands before images' names: $MODELOPS_TEST_REGISTRY, else what `make images` gives."""
+    return os.environ.get("MODELOPS_TEST_REGISTRY") or "localhost"
+
+
 def name_of(part: str) -> str:
     """Return the name of an image: `operator`, `server` or `trainer`."""
-    return f"{REGISTRY}/modelops-{part}:{version()}"
+    return f"{registry()}/modelops-{part}:{version()}"
 
 
 def version() -> str:

@@ -27,10 +27,7 @@ def install(cluster: Cluster, tenants: Iterable[str], **more: object) -> None:
         more: values of the chart besides.
     """
     client = cluster.client()
-    trains = built.missing(built.TRAINER) is None
-    archives = [built.archive(part, cluster.place.root / "images") for part in built.PARTS]
-    for archive in (*archives, *([built.archive(built.TRAINER, cluster.place.root / "images")] if trains else ())):
-        _load(cluster, archive)
+    keys = _bring_images(cluster)
     for name in (SYSTEM, *tenants):
         client.apply(NAMESPACE, {"metadata": {"name": name}})
     if not served(client, HTTPROUTE):
@@ -39,28 +36,31 @@ def install(cluster: Cluster, tenants: Iterable[str], **more: object) -> None:
         until(lambda: served(client, HTTPROUTE), 30, "HTTPRoutes are served", 0.1)
     values = cluster.place.root / "values.yaml"
     # Under the same tag a kept cluster would go on with the operator of the images before.
-    annotations = {"modelops.test/images": " ".join(map(_key, archives))}
+    annotations = {"modelops.test/images": " ".join(keys)}
     values.write_text(yaml.safe_dump(_values(cluster, tenants) | {"podAnnotations": annotations} | more))
     flags = ("--namespace", SYSTEM, "--values", str(values), "--wait", "--timeout", _PATIENCE)
     helm("upgrade", "--install", NAME, str(CHART), *flags, kubeconfig=cluster.kubeconfig)
 
 
-def _load(cluster: Cluster, archive: Path) -> None:
-    """Bring an archive to the nodes, unless this very one was brought."""
-    brought = cluster.place.root / "brought" / _key(archive)
-    if not brought.exists():
-        cluster.load(archive)
-        brought.parent.mkdir(exist_ok=True)
-        brought.touch()
-
-
-def _key(archive: Path) -> str:
-    return f"{archive.stem}-{archive.stat().st_mtime_ns}"
+def _bring_images(cluster: Cluster) -> list[str]:
+    """Bring what images there are to the nodes, unless these very ones were brought; return which they are."""
+    if cluster.load is None:
+        return []
+    parts = [*built.PARTS, *([built.TRAINER] if built.missing(built.TRAINER) is None else [])]
+    keys = []
+    for archive in (built.archive(part, cluster.place.root / "images") for part in parts):
+        keys.append(f"{archive.stem}-{archive.stat().st_mtime_ns}")
+        brought = cluster.place.root / "brought" / keys[-1]
+        if not brought.exists():
+            cluster.load(archive)
+            brought.parent.mkdir(exist_ok=True)
+            brought.touch()
+    return keys
 
 
 def _values(cluster: Cluster, tenants: Iterable[str]) -> dict[str, object]:
     return {
-        "images": {"registry": built.REGISTRY, "tag": built.version()},
+        "images": {"registry": built.registry(), "tag": built.version()},
         "git": {"allowedSchemes": ["http"]},
         "mlflow": {"publicUrl": f"http://{cluster.host}:5000"},
         "tenants": [{"namespace": name} for name in tenants],

@@ -1,4 +1,5 @@
-"""The real Envoy Gateway, installed with its own chart: its program is built with Go, its Envoy comes from PyPI.
+"""The real Envoy Gateway: one that is there; else installed with its own chart, its program built with Go and its Envoy
+from PyPI; else, on kind, its release.
 
 Chart and definitions (the Gateway API's among them) lie in the directory of its Go module; nothing of it is kept here.
 """
@@ -16,14 +17,15 @@ import envoy
 import yaml
 
 from modelops.adapters.cluster import KubeClient
-from modelops.api.kinds import HTTPROUTE, Resource
+from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, Resource
 from tests.e2e.cluster import images, programs
 from tests.e2e.cluster.choice import Cluster
+from tests.e2e.surroundings import released
 from tests.support import go_programs
 from tests.support.helm import helm
 from tests.support.operators import APPROVAL, CRD, UNAPPROVED, served, until
 
-NAMESPACE: Final = "envoy-gateway-system"
+NAMESPACE: Final = released.GATEWAY.namespace
 _PROGRAM: Final = "envoy-gateway"
 _IMAGE: Final = "modelops.test/envoy-gateway:1"
 _ENVOY: Final = "modelops.test/envoy:1"
@@ -34,31 +36,63 @@ _CLASS: Final = Resource(*_GATEWAY_API, "GatewayClass", "gatewayclasses", namesp
 _PROXY: Final = Resource("gateway.envoyproxy.io", "v1alpha1", "EnvoyProxy", "envoyproxies")
 
 
-def missing() -> str | None:
-    """Return why there can be no real gateway, or None."""
-    if go_programs.find(_PROGRAM) is not None and shutil.which("go") is not None:
+def missing(cluster: Cluster) -> str | None:
+    """Return why there can be no real gateway in a cluster, or None."""
+    if _is_others(cluster.client()):
         return None
-    return (
+    if cluster.load is None:
+        return f"Envoy Gateway is not in namespace {NAMESPACE} of this cluster; install it: {released.GATEWAY.command}"
+    if _is_built():
+        return None
+    lacking = (
         f"{_PROGRAM} not found in $MODELOPS_TEST_BIN, PATH or {go_programs.cache()}, or no go, which finds its chart:"
         " python -m tests.e2e.cluster build-gateway"
     )
+    if cluster.apply is None:
+        return lacking
+    unreleased = released.missing(released.GATEWAY)
+    return unreleased and f"{lacking}; {unreleased}"
 
 
 def start(cluster: Cluster, namespace: str, name: str) -> None:
-    """Install it and make a Gateway for routes of every namespace.
+    """Have one that is not `missing`, and make a Gateway for routes of every namespace.
 
     Args:
-        cluster: where; it must not have the Gateway API's definitions of somebody else.
+        cluster: where; if it has no Envoy Gateway, it must not have the Gateway API's definitions of somebody else.
         namespace: of the Gateway.
         name: of the Gateway.
     """
+    client = cluster.client()
+    ours = False
+    if not _is_others(client):
+        _make_room(client)
+        ours = _is_built()
+        if ours:
+            _install(cluster)
+        else:
+            released.install(cluster, released.GATEWAY)
+    until(lambda: all(served(client, kind) for kind in (GATEWAY, _CLASS, _PROXY)), 60, "the Gateway API is served", 0.1)
+    _make(client, namespace, name, image=_ENVOY if ours else None)
+
+
+def _is_others(client: KubeClient) -> bool:
+    """Return whether a cluster has an Envoy Gateway that was not made here."""
+    found = client.get(DEPLOYMENT, NAMESPACE, released.GATEWAY.deployment)
+    return found is not None and found["spec"]["template"]["spec"]["containers"][0]["image"] != _IMAGE
+
+
+def _is_built() -> bool:
+    return go_programs.find(_PROGRAM) is not None and shutil.which("go") is not None
+
+
+def _install(cluster: Cluster) -> None:
+    """Install it by its chart, with images made here."""
+    assert cluster.load is not None
     for image, archive in ((_IMAGE, _gateway_image), (_ENVOY, _envoy_image)):
         path = cluster.place.root / f"{re.sub('[^a-z]+', '-', image)}.tar"
         if not path.exists():
             archive(path)
             cluster.load(path)
-    client = cluster.client()
-    _make_room(client)
     chart = cluster.place.root / "gateway-helm"
     if not chart.exists():
         # Modules are read-only; the chart's values have placeholders.
@@ -72,8 +106,6 @@ def start(cluster: Cluster, namespace: str, name: str) -> None:
     values.write_text(yaml.safe_dump(_values()))
     flags = ("--namespace", NAMESPACE, "--create-namespace", "--values", str(values), "--wait", "--timeout", "180s")
     helm("upgrade", "--install", "eg", str(chart), *flags, kubeconfig=cluster.kubeconfig)
-    until(lambda: all(served(client, kind) for kind in (GATEWAY, _CLASS, _PROXY)), 60, "the Gateway API is served", 0.1)
-    _make(client, namespace, name)
 
 
 def _make_room(client: KubeClient) -> None:
@@ -85,12 +117,18 @@ def _make_room(client: KubeClient) -> None:
         until(lambda: client.get(CRD, None, name) is None, 60, "the definition of routes is gone", 0.1)
 
 
-def _make(client: KubeClient, namespace: str, name: str) -> None:
-    """Make class and Gateway; without a load balancer in the cluster its Service has an address of the cluster's."""
-    kubernetes = {
-        "envoyService": {"type": "ClusterIP"},
-        "envoyDeployment": {"container": {"image": _ENVOY}},
-    }
+def _make(client: KubeClient, namespace: str, name: str, *, image: str | None) -> None:
+    """Make class and Gateway; without a load balancer in the cluster its Service has an address of the cluster's.
+
+    Args:
+        client: an administrator's.
+        namespace: of all that is made.
+        name: of all that is made.
+        image: of Envoy; None is the gateway's own choice.
+    """
+    kubernetes: dict[str, object] = {"envoyService": {"type": "ClusterIP"}}
+    if image is not None:
+        kubernetes["envoyDeployment"] = {"container": {"image": image}}
     provider = {"type": "Kubernetes", "kubernetes": kubernetes}
     proxy = {"provider": provider, "mergeBackends": {}}
     client.apply(_PROXY, {"metadata": {"name": name, "namespace": namespace}, "spec": proxy})

@@ -10,7 +10,7 @@ import yaml
 from modelops.localhome import parts
 from tests.e2e.cluster import processes
 from tests.e2e.cluster.choice import Cluster
-from tests.e2e.surroundings import here
+from tests.e2e.surroundings import here, scraping
 from tests.e2e.surroundings.mlflow import NAMESPACE
 from tests.support.operators import until
 
@@ -31,8 +31,10 @@ def start(cluster: Cluster) -> str:
         directory.mkdir(parents=True, exist_ok=True)
         configuration = directory / "prometheus.yml"
         pods = directory / "pods.json"
-        configuration.write_text(yaml.safe_dump(_configuration(pods)))
+        way = None if cluster.routed else scraping.through_the_api_server(cluster, directory)
+        configuration.write_text(yaml.safe_dump(_configuration(pods, way)))
         finder = [sys.executable, "-m", "tests.e2e.surroundings.discovery", str(cluster.kubeconfig), str(pods)]
+        finder += [way.server] if way is not None else []
         where = {"PYTHONPATH": str(_ROOT)}
         processes.start(cluster.place.root, finder, cluster.place.logs / "discovery.log", where)
         command = [
@@ -48,8 +50,9 @@ def start(cluster: Cluster) -> str:
     return url
 
 
-def _configuration(pods: Path) -> dict[str, Any]:
-    scrape = {"job_name": "pods", "file_sd_configs": [{"files": [str(pods)], "refresh_interval": "1s"}]}
+def _configuration(pods: Path, way: scraping.Way | None) -> dict[str, Any]:
+    found = {"file_sd_configs": [{"files": [str(pods)], "refresh_interval": "1s"}]}
+    scrape = {"job_name": "pods", **found, **(way.settings if way is not None else {})}
     return {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [scrape]}
 
 

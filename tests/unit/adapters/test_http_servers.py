@@ -97,6 +97,20 @@ def test_answers_come_as_they_are_over_one_connection() -> None:
         assert asked == [f"{port} POST /v2/models/price/infer application/json {{}}", f"{port} GET /metrics - "]
 
 
+def test_bearer_is_shown_where_it_is_wanted() -> None:
+    """And not with the next request."""
+    seen: list[str | None] = []
+
+    def respond(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        seen.append(handler.headers.get("Authorization"))
+        says(200, b"{}")(handler, body)
+
+    with served(respond) as (address, _), HttpServers().at(address, within=MINUTE) as server:
+        server.ask("/answers", None, SECOND, bearer="abc")
+        server.ask("/metrics", None, SECOND)
+    assert seen == ["Bearer abc", None]
+
+
 @pytest.mark.parametrize("status", [302, 404, 500])
 def test_no_status_is_followed_or_raised(status: int) -> None:
     """A redirect is an answer like any other: nobody is sent on to another host."""

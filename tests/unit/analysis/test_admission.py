@@ -15,6 +15,7 @@ COMPARED = {**QUERY, "compareTo": {"stable": {"maxRelativeIncrease": 0.1}}}
 SEQUENTIAL = {"compareTo": {"stable": {"maxRelativeIncrease": 0.1, "test": "sequential"}}}
 COUNTED = {"prometheus": {"eventsQuery": "failed[{{ .window }}]", "samplesQuery": "all[{{ .window }}]"}}
 SUMMED = {"prometheus": {"sumQuery": "sum", "squaresQuery": "squares", "samplesQuery": "count"}}
+BOUND = {"thresholdRange": {"max": 0.25}}
 AT_100 = [{"setWeight": 100}, {"analyze": {"duration": "1m"}}]
 
 
@@ -57,6 +58,11 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
         pytest.param({**RANGE, "aggregate": "median"}, "aggregate", id="unknown aggregate"),
         pytest.param({**RANGE, "interval": "10m", "noDataDeadline": "5m"}, "at least interval", id="deadline"),
         pytest.param({**RANGE, "noDataDeadline": "30s"}, "noDataDeadline: must be at least the interval, 1m", id="own"),
+        pytest.param(
+            {**RANGE, "interval": "2h"},
+            "spec.analysis.noDataDeadline: must be at least the interval of m, 2h; nobody looks again before it",
+            id="the default deadline",
+        ),
         pytest.param({**RANGE, "noDataPolicy": "Pass"}, "noDataPolicy", id="no policy makes a Pass"),
         pytest.param({**SUCCESS, "prometheus": {"query": "{{ .revison }}"}}, "known fields are", id="unknown field"),
         pytest.param({**RANGE, "interval": "1ms"}, "interval", id="too often"),
@@ -85,6 +91,11 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
             id="labels of any age",
         ),
         pytest.param({"builtin": "saturation", **SEQUENTIAL}, "saturation is a share of time", id="evidence of time"),
+        pytest.param({"builtin": "latency", **SEQUENTIAL}, "latency is a time, and test sequential", id="a time"),
+        pytest.param({"builtin": "latency", "quantile": 1, **BOUND}, "quantile", id="all of the requests"),
+        pytest.param({"builtin": "latency", "quantile": 0, **BOUND}, "quantile", id="none of them"),
+        pytest.param({"builtin": "success-rate", "quantile": 0.9, **BOUND}, "for builtin latency", id="of a share"),
+        pytest.param({"builtin": "latency", "slo": 1, **BOUND}, "slo is for builtin slow-share", id="an objective"),
         pytest.param({"builtin": "class-share", "thresholdRange": {"max": 1}}, "class is for builtin", id="no class"),
         pytest.param({**RANGE, "class": "cat"}, "class is for builtin class-share", id="class of a query"),
         pytest.param({"builtin": "prediction-drift"}, "needs thresholdRange", id="drift without a bound"),
@@ -93,6 +104,23 @@ def refused(tmp_path: Path, *metrics: dict[str, Any], steps: list[Any] | None = 
             "is itself a comparison with stable; give it a thresholdRange",
             id="drift compared",
         ),
+        pytest.param({"builtin": "answer-difference"}, "needs thresholdRange", id="difference without a bound"),
+        pytest.param(
+            {"builtin": "answer-difference", "compareTo": {"stable": {"maxAbsoluteIncrease": 0.1}}},
+            "answer-difference is itself a comparison with stable",
+            id="difference compared",
+        ),
+        pytest.param(
+            {"builtin": "answer-difference", "thresholdRange": {"max": 0.1}},
+            "take strategy shadow, a step setMirror, or blueGreen.prePromotion.mirror",
+            id="difference without copies",
+        ),
+        pytest.param(
+            {"builtin": "answer-difference", "thresholdRange": {"max": 0.1}, "tolerance": -1},
+            "tolerance",
+            id="negative tolerance",
+        ),
+        pytest.param({**RANGE, "tolerance": 1}, "tolerance is for builtin answer-difference", id="other tolerance"),
         pytest.param(
             {"builtin": "success-rate", "compareTo": {"stable": {"maxAbsoluteDecrease": 0.1}}},
             "the share of failures is compared, which may decrease",
@@ -127,6 +155,10 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
         pytest.param({"builtin": "unknown-category-share", **SEQUENTIAL}, id="evidence of a builtin of the servers"),
         pytest.param({"builtin": "saturation", "thresholdRange": {"max": 0.8}}, id="saturation"),
         pytest.param({"builtin": "prediction-drift", "thresholdRange": {"max": 0.1}}, id="drift"),
+        pytest.param({"builtin": "latency", **BOUND}, id="latency"),
+        pytest.param(
+            {"builtin": "latency", "quantile": 0.5, "compareTo": COMPARED["compareTo"]}, id="latency beside stable's"
+        ),
         pytest.param({"builtin": "class-share", "class": 'a "cat"', "thresholdRange": {"max": 0.8}}, id="class share"),
         pytest.param({"builtin": "class-share", "class": "cat", **SEQUENTIAL}, id="evidence of a class"),
         pytest.param({**COUNTED, **SEQUENTIAL, "minSamples": 500}, id="evidence of own counts"),
@@ -135,6 +167,7 @@ def test_contradiction_is_refused(tmp_path: Path, metric: dict[str, Any], said: 
         pytest.param({"builtin": "labelled-error", "thresholdRange": {"max": 3}}, id="labels and a bound"),
         pytest.param({**COUNTED, "thresholdRange": {"max": 0.1}}, id="own counts and a bound"),
         pytest.param({**RANGE, "dryRun": True, "initialDelay": "5m", "errorPolicy": "Fail"}, id="everything else"),
+        pytest.param({**RANGE, "interval": "2h", "noDataDeadline": "2h"}, id="a deadline of one interval"),
     ],
 )
 def test_what_makes_sense_is_accepted(tmp_path: Path, metric: dict[str, Any]) -> None:
@@ -151,6 +184,14 @@ def test_figures_of_our_server_are_refused_where_another_serves() -> None:
     world.settle()
     words = "only runtime modelops has these figures, and serving.runtime is mlserver; write a query"
     assert world.reason("Stalled") == f"InvalidSpec: spec.analysis.metrics[0].builtin: {words}"
+
+
+def test_deadline_of_the_analysis_is_held_against_every_interval(tmp_path: Path) -> None:
+    """The release would pause before anybody has looked twice; a metric's own deadline goes before."""
+    said = "spec.analysis.noDataDeadline: must be at least the interval of m, 1m; nobody looks again before it"
+    assert said in refused(tmp_path, RANGE, noDataDeadline="30s")
+    assert refused(tmp_path, {**RANGE, "interval": "30s"}, noDataDeadline="30s") == ""
+    assert refused(tmp_path, {**RANGE, "noDataDeadline": "5m"}, noDataDeadline="30s") == ""
 
 
 @pytest.mark.parametrize(("budget", "accepted"), [(0, False), (1e-6, True), (0.2, True), (0.5, False)])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from modelops.api.v1alpha1.analysis import EvidenceStatus
+from modelops.api.v1alpha1.analysis_status import EvidenceStatus
 from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, dispersion, worse
 
 _SIZE = st.integers(1, 9)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from modelops.api.v1alpha1.analysis import ComparisonStatus, Metric
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.analysis import Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.cli.main import cli
 from modelops.domain.analysis.labelled import LabelledErrors, of_equal_age
 from modelops.domain.analysis.means import Moments, Pair
@@ -58,7 +59,7 @@ def after(looks: int, mine: Moments, other: Moments, found: ComparisonStatus | N
     begun = START if found is None or found.counted_until is None else found.counted_until
     for minute in range(1, looks + 1):
         until = begun + timedelta(minutes=minute)
-        found = counted(found, metric(), Counts.of(until - timedelta(minutes=1), until, (Pair(mine, other),)), 20)
+        found = counted(found, metric(), Counts.of(until - timedelta(minutes=1), until, (Pair(mine, other),)))
     assert found is not None
     return found
 
@@ -79,12 +80,11 @@ def test_equal_error_passes_and_a_larger_one_fails() -> None:
     assert bound(metric()) == "≤ 1.05 × stable's, by all looks together"
 
 
-def test_labels_are_counted_once_and_say_nothing_of_the_split() -> None:
-    """Labels come when they come: that they are not as weighted is no mismatch."""
+def test_labels_are_counted_once() -> None:
+    """A reading that overlaps with what was counted changes nothing."""
     once = after(3, of(300, 0.8), of(300, 0.8))
-    assert once.split is None
     again = Counts.of(START + timedelta(minutes=2), START + timedelta(minutes=3), (Pair(of(9, 1), of(9, 1)),))
-    assert counted(once, metric(), again, 20) == once
+    assert counted(once, metric(), again) == once
 
 
 def test_restart_of_the_operator_changes_nothing() -> None:
@@ -95,7 +95,7 @@ def test_restart_of_the_operator_changes_nothing() -> None:
         until = START + timedelta(minutes=minute)
         pair = Pair(of(120, dice.uniform(0.7, 0.9)), of(480, dice.uniform(0.7, 0.9)))
         counts = Counts.of(until - timedelta(minutes=1), until, (pair,))
-        kept, through = counted(kept, metric(), counts, 20), counted(through, metric(), counts, 20)
+        kept, through = counted(kept, metric(), counts), counted(through, metric(), counts)
         assert through is not None
         written = json.dumps(to_wire(through))
         through = ComparisonStatus.model_validate_json(written)
@@ -227,7 +227,7 @@ def test_no_labels_yet_is_no_data() -> None:
     """Neither side, or one of them: nothing is counted, and the next look asks anew from there."""
     for means in ({}, {"1": 0.8}, {"2": 0.8}):
         reading = read(Joining(means))
-        found = counted(None, metric(), reading.counts, None)
+        found = counted(None, metric(), reading.counts)
         assert found is not None
         assert found.samples == found.stable_samples == 0
         judged = compared(metric(), found, 0.01)

@@ -10,7 +10,7 @@ from bench.labels import BAD, GOOD, Labels, play
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from modelops.api.v1alpha1.analysis import EvidenceStatus
+from modelops.api.v1alpha1.analysis_status import EvidenceStatus
 from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, worse
 from modelops.domain.analysis.means import Moments, Pair, compared_means, moments
 

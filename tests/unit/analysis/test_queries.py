@@ -10,7 +10,8 @@ import pytest
 
 from modelops import config as configuration
 from modelops.domain.analysis.flavours import figures_of
-from modelops.domain.analysis.queries import Subject, bucket_for, fill
+from modelops.domain.analysis.latency import bucket_for
+from modelops.domain.analysis.queries import Subject, fill
 from modelops.errors import Stalled
 
 SUBJECT = Subject("pricing", "price", "abc123")

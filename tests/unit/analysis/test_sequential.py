@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from bench.alarms import Traffic, play
 
-from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, Metric
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
-from modelops.domain.analysis.sequential import alarm_level, compared, counted, mismatch, split_checked_by
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
+from modelops.domain.analysis.sequential import alarm_level, compared, counted
 from modelops.domain.analysis.verdicts import Counts, Judgement, Reading, bound, judge_of
-from modelops.domain.release.measure import another_chance, fresh_step, tally, weigh
+from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.status import to_wire
 from tests.unit.analysis.playing import release
 
@@ -41,12 +42,12 @@ def counts(minute: int, canary: tuple[float, float], stable: tuple[float, float]
 
 
 def after(
-    ticks: int, canary: tuple[float, float], stable: tuple[float, float], *, of: Metric | None = None, weight: int = 20
+    ticks: int, canary: tuple[float, float], stable: tuple[float, float], *, of: Metric | None = None
 ) -> ComparisonStatus:
     """Return the comparison after so many minutes alike."""
     found: ComparisonStatus | None = None
     for minute in range(1, ticks + 1):
-        found = counted(found, of or metric(), counts(minute, canary, stable), weight)
+        found = counted(found, of or metric(), counts(minute, canary, stable))
     assert found is not None
     return found
 
@@ -120,7 +121,7 @@ def test_share_that_does_not_become_less_is_no_alarm() -> None:
         dice, found = np.random.default_rng((9, number)), None
         for minute in range(1, 61):
             sides = (dice.binomial(120, 0.3), 120), (dice.binomial(480, 0.3), 480)
-            found = counted(found, of, counts(minute, *sides), None)
+            found = counted(found, of, counts(minute, *sides))
         assert found is not None
         assert judged(found, of).verdict != "Fail"
 
@@ -128,10 +129,10 @@ def test_share_that_does_not_become_less_is_no_alarm() -> None:
 def test_what_was_counted_is_not_counted_again() -> None:
     """A look that is repeated after a crash, or one that overlaps, changes nothing; a gap is no matter."""
     once = after(3, (6, 120), (8, 480))
-    assert counted(once, metric(), counts(3, (6, 120), (8, 480)), 20) == once
-    assert counted(once, metric(), counts(4, (6, 120), (8, 480), minutes=2), 20) == once
-    assert counted(once, metric(), None, 20) == once
-    late = counted(once, metric(), counts(9, (6, 120), (8, 480)), 20)
+    assert counted(once, metric(), counts(3, (6, 120), (8, 480))) == once
+    assert counted(once, metric(), counts(4, (6, 120), (8, 480), minutes=2)) == once
+    assert counted(once, metric(), None) == once
+    late = counted(once, metric(), counts(9, (6, 120), (8, 480)))
     assert late is not None
     assert late.samples == 480
 
@@ -142,8 +143,8 @@ def test_restart_of_the_operator_changes_nothing() -> None:
     through: ComparisonStatus | None = None
     for minute in range(1, 30):
         seen = counts(minute, (minute % 5, 120), (4, 480))
-        kept = counted(kept, metric(), seen, 20)
-        through = counted(through, metric(), seen, 20)
+        kept = counted(kept, metric(), seen)
+        through = counted(through, metric(), seen)
         assert through is not None
         through = ComparisonStatus.model_validate_json(json.dumps(to_wire(through)))
     assert kept == through
@@ -181,7 +182,7 @@ def test_few_samples_are_no_pass(canary: tuple[int, int], stable: tuple[int, int
 
 def test_low_traffic_adds_up() -> None:
     """Seven requests a look: the third look has enough."""
-    assert [judged(after(n, (0, 7), (0, 28), weight=20)).verdict for n in (1, 2, 3)] == ["NoData", "NoData", "Pass"]
+    assert [judged(after(n, (0, 7), (0, 28))).verdict for n in (1, 2, 3)] == ["NoData", "NoData", "Pass"]
 
 
 def test_without_samples_needed_there_must_be_some() -> None:
@@ -204,7 +205,7 @@ def test_half_way_to_an_alarm_is_no_pass() -> None:
     assert judged(suspect).message.startswith("undecided: share of failures 35 of 840 (stable 56 of 3360), evidence ")
     found: ComparisonStatus | None = suspect
     for minute in range(8, 30):
-        found = counted(found, metric(), counts(minute, (1, 120), (8, 480)), 20)
+        found = counted(found, metric(), counts(minute, (1, 120), (8, 480)))
     assert found is not None
     assert judged(found).verdict == "Pass"
 
@@ -218,14 +219,14 @@ def test_suspicion_is_no_want_of_data(policy: str) -> None:
         now = START + timedelta(minutes=minute)
         reading = Reading(counts=counts(minute, (5, 120), (8, 480)))
         status = status.model_copy(update={"analysis": tally(status, spec.analysis, {"errors": reading}, now)})
-    found = weigh(status.analysis, spec.analysis, now)
+    found = weigh(status, spec.analysis, now)
     assert (found.failed, found.hold) == ("", "")
     assert "undecided" in found.waiting
-    assert weigh(status.analysis, spec.analysis, now + timedelta(minutes=31)).hold.startswith(
-        "NoData: errors: undecided"
-    )
+    assert weigh(status, spec.analysis, now + timedelta(minutes=31)).hold.startswith("NoData: errors: undecided")
     few = {"errors": Reading(counts=counts(1, (0, 1), (0, 4)))}
-    nothing = weigh(tally(ModelReleaseStatus(weight=20), spec.analysis, few, now), spec.analysis, now)
+    status = ModelReleaseStatus(weight=20)
+    status = status.model_copy(update={"analysis": tally(status, spec.analysis, few, now)})
+    nothing = weigh(status, spec.analysis, now)
     assert "1 of 20 samples" in (nothing.hold if policy == "Pause" else nothing.failed)
 
 
@@ -248,50 +249,22 @@ def test_impossible_counts_are_cut_to_what_is_possible() -> None:
 
 def test_another_number_of_limits_is_another_test() -> None:
     """Evidence against one limit says nothing of two."""
-    found = counted(after(9, (9, 120), (4, 480)), limited(maxRelativeIncrease=1, maxAbsoluteIncrease=0.1), None, 20)
+    found = counted(after(9, (9, 120), (4, 480)), limited(maxRelativeIncrease=1, maxAbsoluteIncrease=0.1), None)
     assert found is not None
     of = limited(maxRelativeIncrease=1, maxAbsoluteIncrease=0.1)
-    found = counted(found, of, counts(10, (1, 120), (4, 480)), 20)
+    found = counted(found, of, counts(10, (1, 120), (4, 480)))
     assert found is not None
     assert len(found.evidence.worse) == 10
     assert judged(found, of).verdict == "Pass"
 
 
-def test_split_otherwise_than_weighted_holds_with_a_reason_of_its_own() -> None:
-    """Weight 20, but 40 % of the requests: no Pass however good, no roll-back; a human's word has it watched anew."""
-    spec = release(ERRORS, interval="60s")
-    status = ModelReleaseStatus(weight=20)
-    for minute in range(1, 10):
-        now = START + timedelta(minutes=minute)
-        reading = Reading(counts=counts(minute, (2, 240), (3, 360)))
-        status = status.model_copy(update={"analysis": tally(status, spec.analysis, {"errors": reading}, now)})
-    found = weigh(status.analysis, spec.analysis, now)
-    assert found.failed == ""
-    assert found.hold == "SampleRatioMismatch: 40.0% of the requests came to the canary, which is not as weighted"
-    assert status.analysis[0].measurements[-1].verdict == "NoData"
-    assert found.waiting
-    assert weigh(another_chance(status.analysis), spec.analysis, now).hold == ""
-
-
-@pytest.mark.parametrize("requests", [(120, 480), (126, 474), (12, 48), (1, 4)])
-def test_split_as_weighted_is_no_mismatch(requests: tuple[int, int]) -> None:
-    """Nor is what rounding makes of it, after a thousand looks."""
-    assert mismatch(after(1000, (0, requests[0]), (0, requests[1])), LEVEL) == ""
-
-
-def test_no_request_at_all_for_the_canary_is_a_mismatch() -> None:
-    """The usual reason for `0 of 20 samples`, said as what it is."""
-    found = judged(after(6, (0, 0), (0, 300)))
-    assert (found.verdict, found.message.split(":")[0]) == ("NoData", "SampleRatioMismatch")
-
-
 def test_more_failures_are_an_alarm_whatever_the_split() -> None:
-    """A roll-back is safe; a mismatch only keeps from passing."""
+    """A roll-back is safe; a mismatch only keeps from rising."""
     assert judged(after(9, (60, 240), (3, 360))).verdict == "Fail"
 
 
 def test_budget_is_divided_over_what_decides() -> None:
-    """Sequential metrics that are no dry run, and the split, which one of them shows."""
+    """Sequential metrics that are no dry run, and the split; where there are none, all of it is the split's."""
 
     def analysis(*metrics: dict[str, Any], **more: Any) -> Analysis:
         named = [{**one, "name": f"m{n}"} for n, one in enumerate(metrics)]
@@ -300,17 +273,12 @@ def test_budget_is_divided_over_what_decides() -> None:
     own = {**ERRORS, "builtin": None, "prometheus": {"eventsQuery": "e", "samplesQuery": "s"}}
     own.pop("builtin")
     plain = {"builtin": "success-rate", "thresholdRange": {"min": 0.9}}
-    dry, cells = {**ERRORS, "dryRun": True}, {**ERRORS, "builtin": "missing-input-share"}
+    dry = {**ERRORS, "dryRun": True}
     assert alarm_level(analysis(ERRORS)) == pytest.approx(0.005)
     assert alarm_level(analysis(ERRORS, plain, dry, falseAlarmBudget=0.1)) == pytest.approx(0.05)
     assert alarm_level(analysis(own, ERRORS, ERRORS)) == pytest.approx(0.0025)
-    assert alarm_level(analysis(own)) == pytest.approx(0.01)
-    assert [split_checked_by(analysis(*one)) for one in ((own,), (own, ERRORS), (cells, ERRORS), (dry,))] == [
-        None,
-        "m1",
-        "m1",
-        None,
-    ]
+    assert alarm_level(analysis(own)) == pytest.approx(0.005)
+    assert alarm_level(analysis(plain, dry)) == pytest.approx(0.01)
 
 
 def test_fixed_bounds_beside_it_act_on_one_look() -> None:
@@ -348,9 +316,9 @@ def test_weights_and_shares_that_change_together_mislead_nobody() -> None:
             sums[index] += tick
             seen = counts(minute, (tick[0], tick[1]), (tick[2], tick[3]))
             if index == 0:
-                good = counted(good, of, seen, weight)
+                good = counted(good, of, seen)
             else:
-                bad = counted(bad, of, seen, weight)
+                bad = counted(bad, of, seen)
     ratios = (sums[:, 0] / sums[:, 1]) / (sums[:, 2] / sums[:, 3])
     assert ratios[0] > 2
     assert ratios[1] < 1

@@ -89,7 +89,8 @@ def test_traffic_split_otherwise_than_weighted_pauses() -> None:
     """A reason of its own; promoted it is not, rolled back neither."""
     found = played(look(1, 300, 1, 300))
     assert found.outcome == "Paused"
-    assert found.reason == "SampleRatioMismatch: 50.0% of the requests came to the canary, which is not as weighted"
+    seen = "50.0% of the requests came to the canary (300 of 600)"
+    assert found.reason == f"SampleRatioMismatch: {seen}, which is not as weighted"
 
 
 def test_low_traffic_extends_the_step() -> None:
@@ -119,8 +120,8 @@ def test_bad_stable_does_not_stop_a_better_canary() -> None:
     [
         pytest.param(Reading(values=(0.5,), samples=100), id="stable is not told"),
         pytest.param(Reading(values=(0.5,), stable=Reading(values=(0.9,))), id="samples are not told"),
-        pytest.param(Reading(values=(1.5,), samples=9, stable=Reading(values=(1,), samples=9)), id="no share"),
-        pytest.param(Reading(values=(0.5, 0.4), samples=9, stable=Reading(values=(1,), samples=9)), id="two series"),
+        pytest.param(Reading(values=(1.5,), samples=9, stable=Reading(values=(1,), samples=36)), id="no share"),
+        pytest.param(Reading(values=(0.5, 0.4), samples=9, stable=Reading(values=(1,), samples=36)), id="two series"),
     ],
 )
 def test_replay_without_counts_holds(answer: Reading) -> None:
@@ -227,8 +228,10 @@ def test_every_request_is_asked_for_once() -> None:
     """Windows join: from warmUp after the confirmation to the first look, from each look to the next."""
     world, counting = releasing((0.1, 12), (0.4, 48))
     world.settle(seconds=46)
-    windows = [window for side, window in counting.asked if side == "canary"][::2]
-    assert windows == [10, 10, 10, 10]
+    windows = [window for side, window in counting.asked if side == "canary"]
+    # The events and samples of the metric, and once more the requests, for the split.
+    assert windows == [10] * 4 * 3
+    assert world.status["split"]["canary"] == 12 * 40
     assert world.status["analysis"][0]["comparison"]["samples"] == 12 * 40
     assert world.status["analysis"][0]["comparison"]["stableEvents"] == pytest.approx(0.4 * 40)
 

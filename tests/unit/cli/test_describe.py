@@ -62,6 +62,15 @@ def test_a_deletion_names_who_holds_it() -> None:
     assert "example.com/hold" in verdict(obj)
 
 
+def test_split_is_told_by_both_counts() -> None:
+    """Not by the books of its evidence."""
+    split = {"measuredAt": "2026-01-01T11:59:00Z", "canary": 118.0, "stable": 494.0, "evidence": {"ticks": 3}}
+    obj = a_release(("Ready", "True", "Serving", "v3"), weight=20, split=split)
+    lines = list(describe_lines(MODELRELEASE, obj, [], NOW))
+    assert "  118 of 612 requests came to the canary, at weight 20" in lines
+    assert not any("ticks" in line for line in lines)
+
+
 def test_analysis_shows_value_bound_samples_and_verdict() -> None:
     """Why a release was rolled back can be read without Prometheus."""
     look = {"time": "2026-01-01T11:58:00Z", "verdict": "Fail", "value": 0.913, "samples": 812, "message": "too low"}

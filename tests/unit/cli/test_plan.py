@@ -27,6 +27,19 @@ def manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "modelops.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
+ATTEMPT: dict[str, Any] = {
+    "id": "a1",
+    "trigger": "Created",
+    "inputsHash": "sha256:0",
+    "startedAt": "2026-01-01T12:00:00Z",
+    "finishedAt": "2026-01-01T12:01:00Z",
+}
+BEGINS = {
+    "TrainingRun": "an attempt starts: none did, or it was ended, while it was suspended",
+    "Dataset": "is prepared: it was not while it was suspended",
+}
+
+
 def write(directory: Path, *objects: dict[str, Any]) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     for obj in objects:
@@ -188,6 +201,31 @@ def test_what_follows_is_said_with_its_reason(
     assert done.code == 0
     expected = {one: [line.replace("NAMESPACE", namespace) for line in lines] for one, lines in follows.items()}
     assert planned(done.out) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "spec", "status"),
+    [
+        pytest.param("TrainingRun", "price", RUN, {"history": [{**ATTEMPT, "outcome": "Suspended"}]}, id="a run"),
+        pytest.param("Dataset", "listings", DATASET, {"workflow": {"name": "w", "phase": "Suspended"}}, id="data"),
+    ],
+)
+def test_what_suspend_ends_and_resume_begins_is_said(
+    modelops: Run, put: Put, tmp_path: Path, kind: str, name: str, spec: dict[str, Any], status: dict[str, Any]
+) -> None:
+    """The Workflow that runs is named; on resume another attempt starts."""
+    which = {"TrainingRun": kinds.TRAININGRUN, "Dataset": kinds.DATASET}[kind]
+    put(kinds.DATASET, "listings", DATASET, pinned())
+    put(which, name, spec, {"attempt": ATTEMPT, "workflow": {"name": "w", "phase": "Running"}})
+    resumed = write(tmp_path / "resumed", manifest(kind, name, spec))
+    suspended = write(tmp_path / "suspended", manifest(kind, name, {**spec, "suspend": True}))
+
+    ends = planned(modelops("plan", "-f", str(suspended), "-o", "json").out)[kind]
+    put(which, name, {**spec, "suspend": True}, {"attempt": ATTEMPT, **status})
+    begins = planned(modelops("plan", "-f", str(resumed), "-o", "json").out)[kind]
+
+    assert ends[0] == "its Workflow w is ended"
+    assert begins == ["is reconciled again", BEGINS[kind]]
 
 
 TEMPLATE: dict[str, Any] = {"prometheus": {"query": "q"}, "thresholdRange": {"min": 0.9}}

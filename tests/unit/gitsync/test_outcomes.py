@@ -14,7 +14,7 @@ from modelops.api.kinds import GITSOURCE, MODELRELEASE, SECRET
 from modelops.api.labels import APPLIED_COMMIT, REQUESTED_AT
 from modelops.api.labels import GITSOURCE as GITSOURCE_LABEL
 from modelops.api.v1alpha1.gitsource import Outcomes
-from modelops.api.v1alpha1.modelrelease import ReleaseRecord
+from modelops.api.v1alpha1.modelrelease_status import ReleaseRecord
 from modelops.domain.gitsync.outcome_file import outcome_commit
 from modelops.domain.plan import FileCommit
 from modelops.errors import Conflict, ModelopsError, Transient

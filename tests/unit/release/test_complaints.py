@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE
 from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.errors import Transient
 from modelops.telemetry.metrics import OperatorMetrics
 from tests.unit.release.world import NAME, NAMESPACE, World
 
@@ -54,30 +55,71 @@ def test_broken_stable_version_does_not_block_its_mending(world: World) -> None:
     assert world.conditions["Ready"] == "True"
 
 
-@pytest.mark.parametrize("phase", ["starting", "waiting for the gateway"])
-def test_deadline_and_abort_hold_in_every_phase(world: World, phase: str) -> None:
-    """11, argo-rollouts#4128, flagger#1247, #1578, #523: nothing that hangs keeps a human's word from being heard."""
-    old = world.first()
-    world.servers_start, world.gateway_confirms = phase != "starting", phase == "starting"
-    world.train("2")
-    world.settle()
-    world.command("abort")
-    world.settle()
-    assert world.status["history"][-1]["outcome"] == "Aborted"
-    assert world.route() == {old: 100}
+def _canary(*steps: dict[str, Any]) -> dict[str, Any]:
+    return {"strategy": {"canary": {"steps": [*steps, {"pause": {}}]}}}
 
 
-def test_servers_that_never_start_are_given_up_in_time(world: World) -> None:
-    """11, argo-rollouts#4128, flagger#1247: the deadline aborts, and says so."""
-    old = world.first()
-    world.release(progressDeadline="2m")
-    world.servers_start = False
+def steps_of(world: World) -> list[dict[str, Any]]:
+    """Return the steps that the spec has, if it has any of a canary."""
+    steps: list[dict[str, Any]] = world.spec["strategy"].get("canary", {}).get("steps", [])
+    return steps
+
+
+PAUSE = {"pause": {"duration": "30s"}}
+HEADER = {"setHeaderRoute": {"name": "staff", "match": [{"header": "X-Staff", "exact": "1"}]}}
+PHASES: dict[str, tuple[dict[str, Any], str]] = {
+    "its servers": (_canary({"setWeight": 20}), "servers"),
+    "more of its servers": (_canary({"setCanaryScale": {"replicas": 1}}, PAUSE, {"setWeight": 100}), "servers"),
+    "the smoke test": ({"smokeTest": {"requests": [{"name": "flat", "path": "/"}]}}, "answers"),
+    "its first weight": (_canary({"setWeight": 20}), "gateway"),
+    "a higher weight": (_canary({"setWeight": 20}, PAUSE, {"setWeight": 50}), "gateway"),
+    "a route": (_canary(HEADER, {"setWeight": 20}), "gateway"),
+    "all of the traffic": ({"strategy": {"direct": {}}}, "gateway"),
+    "servers instead of weights": ({**_canary({"setWeight": 50}), "traffic": {"mode": "replicas"}}, "servers"),
+}
+"""What a canary may hang in that neither a human nor a metric ends: its spec, and what does nothing any more."""
+
+
+@pytest.fixture(params=PHASES)
+def hanging(request: pytest.FixtureRequest) -> World:
+    """Version 1 serves; version 2 has waited for 100 s of two minutes."""
+    spec, what = PHASES[request.param]
+    world = World()
+    world.spec = {"progressDeadline": "2m", "serving": {"runtime": "modelops", "replicas": 2}, **spec}
+    world.release()
+    world.first()
+    if PAUSE in steps_of(world):
+        world.train("2")
+        world.settle()
+        world.answer()
+        world.settle(seconds=29)
+        assert world.status["phase"] == "Paused"
+    world.servers_start, world.gateway_confirms = what != "servers", what != "gateway"
+    if what == "answers":
+        world.servers.answer = Transient("ServerUnreachable", "Connection refused")
     world.train("2")
-    world.settle(seconds=119)
-    assert world.status["phase"] == "Progressing"
-    world.settle(seconds=2)
-    assert world.status["history"][-1]["message"].startswith("DeadlineExceeded")
-    assert world.route() == {old: 100}
+    world.settle(seconds=101)
+    assert world.status["canary"]["version"] == "2"
+    assert world.status["phase"] in ("Progressing", "Promoting")
+    return world
+
+
+def test_deadline_holds_in_every_phase(hanging: World) -> None:
+    """11, argo-rollouts#4128, flagger#1247, #1578, #523: what hangs is given up in time, and says so."""
+    hanging.settle(seconds=30)
+    assert hanging.status.get("canary") is None
+    assert hanging.status["stable"]["version"] == "1"
+    assert hanging.status["history"][-1]["message"].startswith("DeadlineExceeded")
+    assert hanging.reason("Degraded").startswith("DeadlineExceeded")
+    assert set(hanging.route()) <= {hanging.status["stable"]["revision"]}
+
+
+def test_abort_holds_in_every_phase(hanging: World) -> None:
+    """11, argo-rollouts#4128, flagger#523: nothing that hangs keeps a human's word from being heard."""
+    hanging.command("abort")
+    hanging.settle()
+    assert hanging.status["history"][-1]["outcome"] == "Aborted"
+    assert set(hanging.route()) <= {hanging.status["stable"]["revision"]}
 
 
 def test_abort_is_of_one_revision(world: World) -> None:

@@ -62,6 +62,22 @@ def test_weight_waits_at_a_windows_end_and_goes_on_in_the_next(world: World) -> 
     assert world.status["stable"]["revision"] == new
 
 
+def test_suspended_rollout_holds_and_nobody_judges_it(world: World) -> None:
+    """Weights and servers stay while every request fails; on resume the first look rolls back."""
+    old, new = world.first(), world.canary()
+    route, servers = world.route(), world.scaled()
+    world.release(suspend=True)
+    world.answer(value=0.2)
+    world.settle(seconds=600)
+    assert (world.route(), world.scaled()) == (route, servers)
+    assert route[new] > 0
+    assert world.reason("Ready").startswith("Suspended")
+
+    world.release(suspend=False)
+    world.settle(seconds=60)
+    assert world.route() == {old: 100}
+
+
 @pytest.mark.parametrize("closed", ["windows", "freeze", "operator"])
 @pytest.mark.parametrize("how", ["abort", "fail", "revert"])
 def test_what_takes_traffic_away_is_never_delayed(world: World, closed: str, how: str) -> None:
@@ -314,3 +330,30 @@ def shut(world: World, how: str) -> None:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize("how", ["freeze", "windows", "pause"])
+def test_route_of_changed_steps_does_not_begin_while_nothing_may(world: World, how: str) -> None:
+    """A step would have waited with it; it begins once it may, and is waited for then."""
+    world.release(strategy={"canary": {"steps": [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}]}})
+    world.first()
+    world.train("2")
+    world.settle()
+    if how == "pause":
+        world.command("pause")
+    else:
+        shut(world, how)
+    world.settle()
+    route = {"setHeaderRoute": {"name": "testers", "match": [{"header": "X-Tester", "exact": "1"}]}}
+    world.release(strategy={"canary": {"steps": [route, {"pause": {}}, {"setWeight": 50}]}})
+    world.settle(seconds=30)
+    assert len(world.rules()) == 1
+    assert world.status["step"] == 1
+
+    if how == "pause":
+        world.command("unpause")
+    else:
+        world.release(windows=[], freeze=None)
+    world.settle(seconds=30)
+    assert len(world.rules()) == 2
+    assert world.status["routing"]["headerRoutes"] == ["testers"]

@@ -14,6 +14,15 @@ from modelops.cli.main import cli
 from modelops.errors import Stalled
 
 WINDOW = {"from": "09:00", "to": "16:00", "timeZone": "Europe/Zurich"}
+BOUND = {"name": "bound", "builtin": "success-rate", "thresholdRange": {"min": 0.99}}
+TOLERANT = {**BOUND, "name": "tolerant", "failureLimit": -1, "consecutiveSuccessLimit": 3}
+COMPARED = {"name": "compared", "builtin": "success-rate", "compareTo": {"stable": {"maxAbsoluteIncrease": 0.1}}}
+DRIFT = {"name": "drift", "builtin": "prediction-drift", "thresholdRange": {"max": 0.1}}
+
+
+def watched(*metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return a rollback window, and the metrics beside it."""
+    return {"rollbackWindow": {"duration": "1h"}, "analysis": {"metrics": list(metrics)}}
 
 
 def said(tmp_path: Path, **control: Any) -> str:
@@ -48,6 +57,10 @@ def said(tmp_path: Path, **control: Any) -> str:
         pytest.param({"onNewVersion": "Wait"}, "onNewVersion", id="an unknown policy"),
         pytest.param({"rollbackWindow": {"duration": "0s"}}, "duration", id="a rollback window of no length"),
         pytest.param({"rollbackWindow": {"duration": "169h"}}, "duration", id="one longer than a week"),
+        pytest.param(watched(TOLERANT), "no metric could take a promotion back", id="one that any Fail is fine in"),
+        pytest.param(watched(TOLERANT, COMPARED), "failureLimit of 0 or more", id="one with nothing to compare with"),
+        pytest.param(watched(DRIFT), "give one a thresholdRange", id="one for drift, which needs stable"),
+        pytest.param(watched({**BOUND, "dryRun": True}, COMPARED), "could take", id="one whose bound decides nothing"),
     ],
 )
 def test_senseless_control_is_refused(tmp_path: Path, control: dict[str, Any], words: str) -> None:
@@ -63,12 +76,30 @@ def test_senseless_control_is_refused(tmp_path: Path, control: dict[str, Any], w
         {"freeze": {}},
         {"freeze": {"until": "2027-01-04T06:00:00Z", "reason": "holidays"}},
         {"onNewVersion": "Queue", "rollbackWindow": {"duration": "24h"}},
+        watched(BOUND, TOLERANT, COMPARED),
+        watched({"name": "own", "template": {"name": "orders"}}),
+        watched({**TOLERANT, "dryRun": True}),
     ],
     ids=str,
 )
 def test_sensible_control_is_valid(tmp_path: Path, control: dict[str, Any]) -> None:
     """As docs/control.md has it."""
     assert said(tmp_path, **control) == ""
+
+
+@pytest.mark.parametrize(
+    ("metric", "first"),
+    [({}, "1m30s"), ({"interval": "5m"}, "5m30s"), ({"initialDelay": "10m"}, "10m")],
+    ids=["analysis' interval", "its own", "a delay"],
+)
+def test_rollback_window_without_a_look_is_refused(tmp_path: Path, metric: dict[str, Any], first: str) -> None:
+    """It would take nothing back; without metrics it keeps servers for undo."""
+    bounded = {"name": "m", "builtin": "success-rate", "thresholdRange": {"min": 0.9}, **metric}
+    words = f"spec.rollbackWindow.duration: must exceed {first}, after which m is looked at first"
+    analysis = {"metrics": [bounded]}
+    assert words in said(tmp_path, analysis=analysis, rollbackWindow={"duration": first})
+    assert said(tmp_path, analysis=analysis, rollbackWindow={"duration": "11m"}) == ""
+    assert said(tmp_path, analysis={"metrics": []}, rollbackWindow={"duration": "1s"}) == ""
 
 
 def test_operators_freeze_comes_from_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:

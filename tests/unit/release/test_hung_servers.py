@@ -29,7 +29,7 @@ class Slow(FakeServers):
     def at(self, address: str, *, within: timedelta) -> Iterator[ModelServer]:
         yield self
 
-    def ask(self, path: str, body: bytes | None, timeout: timedelta) -> Answer:
+    def ask(self, path: str, body: bytes | None, timeout: timedelta, bearer: str = "") -> Answer:
         self.asked.append(path)
         self.go.wait(60)
         assert isinstance(self.answer, Answer)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelops.api.v1alpha1.modelrelease import RevisionStatus
+from modelops.api.v1alpha1.modelrelease_status import RevisionStatus
 from modelops.domain.release.inputs import refusal
 from tests.unit.release.world import NAME, World
 

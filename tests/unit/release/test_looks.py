@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from modelops.api.v1alpha1.analysis import Analysis, MetricStatus
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.analysis import Analysis
+from modelops.api.v1alpha1.analysis_status import MetricStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release.looks import due, look_at, next_look
 from modelops.errors import Transient
 from tests.unit.release.world import SUCCESS, World
@@ -113,15 +114,16 @@ def test_metrics_are_asked_by_their_own_clocks() -> None:
 def test_errors_are_retried_sooner_and_then_as_often_as_the_interval() -> None:
     """Away for five minutes: looks come after 10, 20, 40 s, then each minute; nothing is decided."""
     world = World()
-    world.release(analysis={"interval": "1m", "warmUp": "0s", "metrics": [SUCCESS]})
+    own = {"name": "m", "prometheus": {"query": "share"}, "thresholdRange": {"min": 0.9}}
+    world.release(analysis={"interval": "1m", "warmUp": "0s", "metrics": [own]})
     old = world.first()
     world.train("2")
     world.settle()
-    world.metrics.answers = {"envoy": Transient("MetricsUnavailable", "Prometheus does not answer")}
-    assert looks(world, 260, "envoy") == [[60, 70, 90, 130, 190, 250]]
+    world.metrics.answers = {"share": Transient("MetricsUnavailable", "Prometheus does not answer")}
+    assert looks(world, 260, "share") == [[60, 70, 90, 130, 190, 250]]
     assert world.route()[old] == 80
     assert world.status["analysis"][0]["outcome"] == "Error"
-    world.answer()
+    world.metrics.answers = {"share": 1.0}
     world.settle(seconds=240)
     assert world.status["stable"]["version"] == "2"
 

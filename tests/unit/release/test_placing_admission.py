@@ -42,6 +42,11 @@ def said(tmp_path: Path, metric: dict[str, Any] = METRIC, **spec: Any) -> str:
         pytest.param({"strategy": {"shadow": {"duration": "1m"}}}, "take out abTest, shadow", id="shadow"),
         pytest.param({"strategy": {"canary": {"steps": [{"setMirror": {"percent": 5}}]}}}, "setMirror", id="mirror"),
         pytest.param(
+            {"strategy": {"blueGreen": {"prePromotion": {"duration": "1m", "mirror": 5}}}},
+            "match and mirror of prePromotion",
+            id="copies before the switch",
+        ),
+        pytest.param(
             {"strategy": {"canary": {"steps": [{"setHeaderRoute": {"name": "a", "match": MATCH}}]}}},
             "setHeaderRoute",
             id="header route",

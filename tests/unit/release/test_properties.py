@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelops.api.v1alpha1.analysis import Analysis
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.measure import fresh_step, tally, weigh
 from modelops.domain.release.objects import shares
@@ -177,4 +177,4 @@ def test_status_stays_small_after_ten_thousand_ticks(count: int) -> None:
         assert all(1 <= len(one.measurements) <= 10 for one in status.analysis)
     assert len(json.dumps(to_wire(status), ensure_ascii=False).encode()) <= 64 * 1024
     assert tally(status, analysis, {}, now) == status.analysis
-    assert weigh(status.analysis, analysis, now).failed == ""
+    assert weigh(status, analysis, now).failed == ""

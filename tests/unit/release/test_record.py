@@ -6,8 +6,8 @@ import pytest
 
 from modelops.api.kinds import MODELRELEASE
 from modelops.api.labels import APPLIED_COMMIT
-from modelops.api.v1alpha1.analysis import Measurement, MetricStatus
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.analysis_status import Measurement, MetricStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release import settle
 from tests.support.fakes import FakeClock
 from tests.unit.release.world import NAME, NAMESPACE, World

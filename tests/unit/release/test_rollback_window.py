@@ -201,6 +201,21 @@ def test_comparison_is_skipped_and_failures_of_the_canary_count_on(world: World)
     assert slow["outcome"] == "Skipped"
 
 
+def test_metric_that_tolerates_any_fail_does_so_here_too(world: World) -> None:
+    """Another one, with a bound of its own, still takes it back."""
+    tolerant = {**SUCCESS, "name": "tolerant", "failureLimit": -1, "consecutiveSuccessLimit": 2}
+    strict = {**SUCCESS, "thresholdRange": {"min": 0.3}}
+    world.release(analysis={"interval": "10s", "warmUp": "5s", "metrics": [strict, tolerant]})
+    old, new = promoted(world)
+    answer(world, 0.5)
+    world.settle(seconds=60)
+    assert world.status["analysis"][1]["measurements"][-1]["verdict"] == "Fail"
+    assert world.route() == {new: 100}
+    answer(world, 0.2)
+    world.settle(seconds=20)
+    assert world.route() == {old: 100}
+
+
 def test_clock_set_back_begins_the_rollback_window_anew(world: World) -> None:
     """Otherwise nobody would look until the clock is where it was."""
     promoted(world)

@@ -115,7 +115,7 @@ def test_nothing_counts_before_the_gateway_confirmed_the_route(world: World) -> 
     assert routes(world) == [("", {old: 100})]
 
     world.servers_start = True
-    world.settle(seconds=600)
+    world.settle(seconds=500)
     world.answer()
     assert len(routes(world)) == 2
     assert world.status["waitingFor"] == "the gateway to confirm the routes, header route ab-test"

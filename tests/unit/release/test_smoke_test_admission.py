@@ -47,6 +47,11 @@ def said(tmp_path: Path, smoke_test: Any, *steps: dict[str, Any]) -> str:
             {"timeout": "1s", "maxLatency": "2s"}, "maxLatency must not exceed timeout", id="too late to tell"
         ),
         pytest.param({"maxLatency": "11s"}, "maxLatency must not exceed timeout", id="than the default, too"),
+        pytest.param(
+            {"repeat": 100, "maxLatency": "1s"},
+            "spec.smokeTest.maxLatency: 100 answers that take so long do not fit in 1m, which is all they have",
+            id="allowed, and too late",
+        ),
         pytest.param({"maxMemory": "much"}, "maxMemory", id="no quantity"),
         pytest.param({"failureLimit": 11}, "failureLimit", id="for ever"),
     ],

@@ -34,6 +34,11 @@ def servers(world: World, revision: str) -> int:
     return int(world.cluster.objects["deployments", NAMESPACE, f"{NAME}-{revision}"]["spec"]["replicas"])
 
 
+def said(world: World, reason: str) -> str:
+    """Return the last Event of a reason."""
+    return [event.message for event in world.cluster.events if event.reason == reason][-1]
+
+
 def test_approve_waits_for_promote_and_tells_who_and_when(world: World) -> None:
     """Nobody's silence is a yes; the word is in the status, and stays in the history."""
     old, new = through(world, {"setWeight": 10}, ANALYZE, {"approve": {}}, {"setWeight": 50}, ANALYZE)
@@ -53,6 +58,67 @@ def test_approve_waits_for_promote_and_tells_who_and_when(world: World) -> None:
     assert f"step 3 approved by ann@example.com at {at}" in world.status["history"][-1]["message"]
 
 
+@pytest.mark.parametrize("verb", ["promote", "unpause"])
+def test_word_that_ends_a_pause_is_kept_like_an_approval(world: World, verb: str) -> None:
+    """Who goes on although a metric has no answer is known, with what had paused it."""
+    analysis = {
+        "interval": "10s",
+        "warmUp": "5s",
+        "metrics": [SUCCESS],
+        "noDataPolicy": "Pause",
+        "noDataDeadline": "20s",
+    }
+    world.release(analysis=analysis)
+    _, new = through(world, {"setWeight": 20}, ANALYZE)
+    world.answer(samples=1)
+    world.settle(seconds=60)
+    why = world.status["pausedReason"]
+    assert "NoData" in why
+    world.command(verb, by="ann@example.com", id="word-1")
+    world.settle()
+    at = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    word = {"step": 1, "at": at, "by": "ann@example.com", "command": "word-1", "pausedReason": why}
+    assert world.status["approvals"] == [word]
+    assert said(world, "Unpaused") == f"by ann@example.com; it was paused: {why}"
+    world.answer()
+    world.settle(seconds=90)
+    assert world.status["stable"]["revision"] == new
+    assert f"pause at step 2 ({why}) ended by ann@example.com at {at}" in world.status["history"][-1]["message"]
+
+
+def test_events_and_history_say_whose_word_it_was(world: World) -> None:
+    """Of every verb, as far as the command says."""
+    old, new = through(world, {"setWeight": 20}, {"approve": {}}, {"setWeight": 50}, ANALYZE)
+    ann: dict[str, Any] = {"by": "ann@example.com"}
+    world.command("pause", **ann)
+    world.settle()
+    assert world.status["pausedReason"] == said(world, "Paused") == "by ann@example.com"
+    world.command("unpause")
+    world.settle()
+    assert said(world, "Unpaused") == "by hand; it was paused: by ann@example.com"
+    world.command("unpause", **ann)
+    world.settle()
+    assert said(world, "CommandIgnored").startswith("unpause: it is not paused")
+    assert len(world.status["approvals"]) == 1
+
+    world.command("abort", **ann)
+    world.settle()
+    assert world.status["history"][-1]["message"] == "aborted by ann@example.com"
+    world.command("retry", revision=new, **ann)
+    world.settle()
+    assert said(world, "Retried") == f"revision {new}, by ann@example.com"
+    world.command("promote", **ann)
+    world.settle()
+    assert said(world, "PromotedByHand") == "step 2 is left, by ann@example.com"
+    world.command("promote", full=True, **ann)
+    world.settle()
+    assert said(world, "PromotedByHand").endswith("are skipped, by ann@example.com")
+    world.command("undo", revision=old, **ann)
+    world.settle(seconds=60)
+    assert said(world, "Undone") == "version 2 is held back; version 1 comes back, by ann@example.com"
+    assert "undone by ann@example.com: back to version 1" in world.reason("Degraded")
+
+
 def test_approval_is_bound_to_its_step_and_its_canary(world: World) -> None:
     """A word that comes late approves nothing; the next canary begins without any."""
     through(world, {"approve": {}}, {"setWeight": 50}, {"approve": {}}, ANALYZE)
@@ -62,7 +128,7 @@ def test_approval_is_bound_to_its_step_and_its_canary(world: World) -> None:
     world.command("promote", step=0, id="two")
     world.settle(seconds=60)
     assert world.status["step"] == 2
-    assert world.cluster.events[-1].reason == "CommandIgnored"
+    assert [event.reason for event in world.cluster.events].count("CommandIgnored") == 1
     assert [one["command"] for one in world.status["approvals"]] == ["one"]
     world.train("3")
     world.settle()
@@ -176,6 +242,23 @@ def test_a_word_forgives_what_has_no_answer(world: World) -> None:
     assert world.route() == {old: 50, new: 50}
     world.settle(seconds=120)
     assert world.route() == {old: 50, new: 50}
+
+
+def test_falling_weight_waits_for_nothing_and_is_earned_anew(world: World) -> None:
+    """A peak and then a rest: no data and a freeze hold what rises, not what falls."""
+    steps = ({"setWeight": 50}, {"pause": {"duration": "60s"}}, {"setWeight": 10}, ANALYZE)
+    old, new = through(world, *steps)
+    assert world.route() == {old: 50, new: 50}
+    world.release(freeze={"reason": "holidays"})
+    world.answer(samples=1)
+    world.settle(seconds=60)
+    assert world.route() == {old: 90, new: 10}
+    world.settle(seconds=300)
+    assert world.route() == {old: 90, new: 10}
+    world.release(freeze=None)
+    world.answer()
+    world.settle(seconds=60)
+    assert world.status["stable"]["revision"] == new
 
 
 @pytest.mark.parametrize(

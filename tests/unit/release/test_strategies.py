@@ -10,6 +10,7 @@ from modelops.domain.release.steps import effective_steps
 from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
 
 PRE, POST = {"prePromotion": {"duration": "30s"}}, {"postPromotion": {"duration": "60s"}}
+TRIED, TESTERS = {"duration": "30s"}, [{"header": "X-Load", "exact": "1"}]
 
 
 @pytest.fixture
@@ -23,6 +24,10 @@ def words(strategy: dict[str, Any]) -> list[str]:
     def word(step: Step) -> str:
         if step.set_weight is not None:
             return str(step.set_weight)
+        if step.set_header_route is not None:
+            return f"route {step.set_header_route.name}"
+        if step.set_mirror is not None:
+            return f"mirror {step.set_mirror.percent}"
         timed = step.bake or step.analyze
         name = "bake" if step.bake else "analyze" if step.analyze else "approve"
         return f"{name} {timed.duration.total_seconds():g}" if timed else name
@@ -42,6 +47,11 @@ def words(strategy: dict[str, Any]) -> list[str]:
         ({"blueGreen": {}}, "100"),
         ({"blueGreen": {**PRE, **POST}}, "bake 30, 100, analyze 60"),
         ({"blueGreen": {**PRE, **POST, "autoPromote": False}}, "bake 30, approve, 100, analyze 60"),
+        ({"blueGreen": {"prePromotion": {**TRIED, "match": TESTERS}}}, "route pre-promotion, analyze 30, 100"),
+        (
+            {"blueGreen": {"prePromotion": {**TRIED, "mirror": 50}, **POST, "autoPromote": False}},
+            "mirror 50, analyze 30, approve, mirror 0, 100, analyze 60",
+        ),
         ({"canary": {"steps": [{"setWeight": 5}, {"approve": {}}]}}, "5, approve"),
     ],
 )
@@ -133,6 +143,37 @@ def test_blue_green_tries_servers_switches_judges_and_keeps_the_old_warm(world: 
     assert world.deployments() == {old, new}
     world.settle(seconds=40)
     assert world.deployments() == {new}
+
+
+BEFORE_USERS = [{"match": TESTERS}, {"mirror": 100}]
+
+
+@pytest.mark.parametrize("tried", BEFORE_USERS, ids=["a load generator's requests", "copies of users'"])
+def test_blue_green_is_judged_before_any_user_is_switched(world: World, tried: dict[str, Any]) -> None:
+    """Silence holds the switch, a Pass lets it happen; own queries are asked as well as the gateway's figures."""
+    own = {"name": "own", "prometheus": {"query": "load_errors"}, "thresholdRange": {"max": 0}}
+    analysis = {"interval": "10s", "warmUp": "5s", "metrics": [SUCCESS, own]}
+    old, new = begun(world, {"blueGreen": {"prePromotion": {**TRIED, **tried}}}, analysis=analysis)
+    world.metrics.answers = {}
+    world.settle(seconds=300)
+    assert world.status["routing"]
+    assert (world.status["weight"], world.status["stable"]["revision"]) == (0, old)
+    assert "load_errors" in world.metrics.queries
+
+    world.answer()
+    world.metrics.answers["load_errors"] = 0
+    world.settle(seconds=30)
+    assert world.weights[-1] == {new: 100}
+    assert world.status["history"][-1]["outcome"] == "Promoted"
+
+
+@pytest.mark.parametrize("tried", BEFORE_USERS, ids=["a load generator's requests", "copies of users'"])
+def test_what_fails_before_the_switch_never_meets_a_user(world: World, tried: dict[str, Any]) -> None:
+    old, _ = begun(world, {"blueGreen": {"prePromotion": {**TRIED, **tried}, **POST}})
+    world.answer(value=0.2)
+    world.settle(seconds=60)
+    assert world.status["history"][-1]["outcome"] == "RolledBack"
+    assert world.weights == [{old: 100}]
 
 
 def test_blue_green_gives_all_of_the_traffic_back_in_the_pass_that_found_it(world: World) -> None:

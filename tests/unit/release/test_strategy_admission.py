@@ -60,6 +60,15 @@ def canary(*steps: dict[str, Any]) -> dict[str, Any]:
         pytest.param({"linear": {**LINEAR, "maxWeight": 5}}, "maxWeight must be at least stepWeight", id="below"),
         pytest.param({"linear": LINEAR}, "linear and blueGreen.postPromotion need analysis.metrics", id="blind ramp"),
         pytest.param({"blueGreen": POST}, "linear and blueGreen.postPromotion need analysis.metrics", id="blind green"),
+        pytest.param(
+            {"blueGreen": {"prePromotion": {"duration": "1m", "mirror": 10}}}, "so do match and mirror", id="unseen"
+        ),
+        pytest.param(
+            {"blueGreen": {"prePromotion": {"duration": "1m", "mirror": 10, "match": [{"header": "a", "exact": "b"}]}}},
+            "set match or mirror; together their figures are one",
+            id="copies and requests",
+        ),
+        pytest.param({"blueGreen": {"prePromotion": {"duration": "1m", "match": []}}}, "match", id="no match"),
         pytest.param({"blueGreen": {"scaleDownDelay": "8760h"}}, "scaleDownDelay", id="a year"),
         pytest.param({"blueGreen": {"prePromotion": {}}}, "duration", id="prePromotion without an end"),
         pytest.param(
@@ -80,6 +89,7 @@ def test_contradiction_is_refused(tmp_path: Path, strategy: Any, words: str) -> 
         pytest.param({"blueGreen": {}}, [], id="blueGreen without analysis"),
         pytest.param({"blueGreen": {}}, [COMPARED], id="no analysis, nothing compared"),
         pytest.param({"blueGreen": {**POST, "prePromotion": {"duration": "1m"}}}, [METRIC], id="blueGreen"),
+        pytest.param({"blueGreen": {"prePromotion": {"duration": "1m", "mirror": 10}}}, [COMPARED], id="before users"),
         pytest.param({"linear": {**LINEAR, "maxWeight": 10}}, [COMPARED], id="linear"),
         pytest.param(canary({"bake": {"duration": "48h"}}, {"approve": {}}), [], id="no weight, no metrics"),
         pytest.param(canary({"setCanaryScale": {"matchTrafficWeight": True}}, {"setWeight": 5}), [METRIC], id="scaled"),
@@ -96,3 +106,42 @@ def test_comparison_after_the_switch_is_refused_where_it_was_written(tmp_path: P
         "spec.strategy.blueGreen.postPromotion: at weight 100 stable has no traffic, so m cannot be compared with it"
     )
     assert where in said(tmp_path, {"blueGreen": POST}, COMPARED)
+
+
+def test_what_is_compared_needs_its_share_before_all_is_given(tmp_path: Path) -> None:
+    """A weight that comes after 100 never comes."""
+    late = canary({"pause": {"duration": "40s"}}, {"setWeight": 100}, {"setWeight": 32})
+    assert "they give it all of the traffic at once, so m is never compared" in said(tmp_path, late, COMPARED)
+    assert said(tmp_path, canary({"setWeight": 32}, {"setWeight": 100}), COMPARED) == ""
+
+
+MIRROR = {"setMirror": {"percent": 50}}
+OVER = {"setMirror": {"percent": 0}}
+ANALYZE = {"analyze": {"duration": "5m"}}
+PAIRED = {"name": "m", "builtin": "answer-difference", "thresholdRange": {"max": 0.1}}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        pytest.param({"shadow": {"duration": "5m"}}, "", id="shadow"),
+        pytest.param(canary(MIRROR, ANALYZE, OVER, {"setWeight": 20}, ANALYZE), "", id="mirror, then weights"),
+        pytest.param(canary(MIRROR, {"pause": {}}, OVER, {"setWeight": 20}), "", id="a human looks"),
+        pytest.param(canary(MIRROR), "", id="until it passes"),
+        pytest.param(canary(MIRROR, ANALYZE, OVER, {"setWeight": 100}, ANALYZE), "", id="others at weight 100"),
+        pytest.param(
+            canary(MIRROR, OVER, {"setWeight": 20}, ANALYZE), "copies end before anybody looks", id="too short"
+        ),
+        pytest.param({"blueGreen": {"prePromotion": {"duration": "5m", "mirror": 50}}}, "", id="before the switch"),
+        pytest.param(
+            {"blueGreen": {"prePromotion": {"duration": "5m"}}}, "take strategy shadow, a step", id="no copies"
+        ),
+        pytest.param(canary(OVER, {"setWeight": 20}), "take strategy shadow, a step setMirror, or", id="none"),
+        pytest.param({"linear": LINEAR}, "take strategy shadow, a step setMirror, or", id="linear"),
+    ],
+)
+def test_answers_are_compared_while_there_are_copies(tmp_path: Path, strategy: dict[str, Any], words: str) -> None:
+    """What could never pass is refused; what other metrics judge afterwards is not."""
+    found = said(tmp_path, strategy, PAIRED, METRIC | {"name": "other"})
+    assert words in found
+    assert bool(words) == bool(found)

@@ -35,10 +35,11 @@ _LINEAR = st.builds(
     _SECONDS,
 )
 _TIMED = _SECONDS.map(lambda time: {"duration": time})
+_TRIED: tuple[dict[str, Any], ...] = ({}, {"mirror": 50}, {"match": [{"header": "X-A", "exact": "a"}]})
 _BLUE_GREEN = st.fixed_dictionaries(
     {},
     optional={
-        "prePromotion": _TIMED,
+        "prePromotion": st.builds(lambda timed, tried: timed | tried, _TIMED, st.sampled_from(_TRIED)),
         "postPromotion": _TIMED,
         "autoPromote": st.booleans(),
         "scaleDownDelay": st.sampled_from(["0s", "60s"]),

@@ -47,6 +47,13 @@ def canary(*steps: dict[str, Any]) -> dict[str, Any]:
             id="prePromotion takes its time",
         ),
         pytest.param(
+            {"blueGreen": {"prePromotion": {"duration": "20s", "mirror": 100}}},
+            [0.99, 0.1],
+            "RolledBack",
+            10,
+            id="copies fail before the switch",
+        ),
+        pytest.param(
             {"blueGreen": {"postPromotion": {"duration": "20s"}}}, [0.99, 0.1], "RolledBack", 10, id="green is bad"
         ),
         pytest.param({"blueGreen": {"autoPromote": False}}, GOOD, "Paused", 5, id="blueGreen waits for a word"),

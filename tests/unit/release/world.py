@@ -1,9 +1,10 @@
 """A release with everything around it in memory: servers become ready, the gateway confirms, when a test says so."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from modelops.api.kinds import DEPLOYMENT, HTTPROUTE, MODELRELEASE, SERVICE, TRAININGRUN
@@ -29,20 +30,32 @@ SUCCESS = {
 
 
 def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the steps, with a weight before each analysis that would have none, and at their end.
+    """Return the steps, with a weight before each analysis that would have no requests, and at their end.
 
-    A smokeTest is left out where users' requests, or another one, come before it.
+    A smokeTest is left out where users' requests, or another one, come before it. A mirror is left out where they come
+    before it, and taken away before they come.
     """
     found: list[dict[str, Any]] = []
-    weight = 0
-    for step in steps:
-        if "smokeTest" in step and any("setHeaderRoute" in one or one.get("setWeight") or step == one for one in found):
-            continue
-        if "analyze" in step and weight == 0:
-            found.append({"setWeight": 20})
+    weight, asked, mirrors = 0, False, False
+
+    def add(step: dict[str, Any]) -> None:
+        nonlocal weight, asked, mirrors
+        if mirrors and ("setWeight" in step or "setHeaderRoute" in step):
+            add({"setMirror": {"percent": 0}})
+        weight = step.get("setWeight", weight)
+        asked = asked or weight > 0 or "setHeaderRoute" in step
+        mirrors = step["setMirror"]["percent"] > 0 if "setMirror" in step else mirrors
         found.append(step)
-        weight = next((one["setWeight"] for one in reversed(found) if "setWeight" in one), 0)
-    return found if weight else [*found, {"setWeight": 20}]
+
+    for step in steps:
+        if ("smokeTest" in step and (asked or mirrors or step in found)) or ("setMirror" in step and asked):
+            continue
+        if "analyze" in step and weight == 0 and not mirrors:
+            add({"setWeight": 20})
+        add(step)
+    if weight == 0:
+        add({"setWeight": 20})
+    return found
 
 
 def is_for_nobody(rule: dict[str, Any]) -> bool:
@@ -69,6 +82,8 @@ class World:
     servers_start: bool = True
     gateway_confirms: bool = True
     spec: dict[str, Any] = field(default_factory=dict)
+    addresses: Iterator[int] = field(default_factory=count)
+    """Of Services; none has that of another one."""
 
     def __post_init__(self) -> None:
         self.cluster = self.cluster_of(self.clock)
@@ -178,9 +193,10 @@ class World:
                 status["readyReplicas"] = min(wanted, deployment["status"]["readyReplicas"])
             if deployment.get("status") != status:
                 self.cluster.set_status(DEPLOYMENT, NAMESPACE, meta["name"], status)
-        for number, service in enumerate(self.cluster.stored(SERVICE, NAMESPACE)):
+        for service in self.cluster.stored(SERVICE, NAMESPACE):
             if "clusterIP" not in service["spec"]:
-                self.cluster.put(SERVICE, {**service, "spec": {**service["spec"], "clusterIP": f"10.0.0.{number}"}})
+                address = f"10.0.0.{next(self.addresses)}"
+                self.cluster.put(SERVICE, {**service, "spec": {**service["spec"], "clusterIP": address}})
         route = self.cluster.get(HTTPROUTE, NAMESPACE, NAME)
         if route is None or not self.gateway_confirms:
             return
@@ -194,9 +210,10 @@ class World:
             if self.weights[-1:] != [self.route()]:
                 self.weights.append(self.route())
 
-    def route(self) -> dict[str, int]:
-        """Return the route's weights by revision."""
-        refs = self.rules()[-1]["backendRefs"] if self.rules() else []
+    def route(self, rules: Sequence[dict[str, Any]] | None = None) -> dict[str, int]:
+        """Return the route's weights by revision; of these rules, if they are known."""
+        rules = self.rules() if rules is None else rules
+        refs = rules[-1]["backendRefs"] if rules else []
         return {ref["name"].removeprefix(f"{NAME}-"): ref["weight"] for ref in refs}
 
     def behind(self) -> dict[str, int]:

@@ -44,11 +44,14 @@ def infer(*values: Any) -> dict[str, Any]:
     return {"inputs": [{"name": "x", "datatype": "FP64", "shape": [len(values)], "data": list(values)}]}
 
 
-def serve(predictor: Doubler, talk: Callable[[TestClient[Any, Any], ModelServer], Awaitable[None]]) -> None:
+def serve(
+    predictor: Doubler, talk: Callable[[TestClient[Any, Any], ModelServer], Awaitable[None]], answers_key: str = ""
+) -> None:
     """Serve the model on a port and talk to it."""
 
     async def run() -> None:
-        server = ModelServer(predictor, name="price", version="7", metrics=ServerMetrics("price", "abc"))
+        metrics = ServerMetrics("price", "abc")
+        server = ModelServer(predictor, name="price", version="7", metrics=metrics, answers_key=answers_key)
         async with TestClient(TestServer(server.application())) as client:
             await talk(client, server)
 

@@ -34,6 +34,11 @@ RELATIVE = {
     **SUCCESS,
     "compareTo": {"stable": {"maxRelativeIncrease": 0.5, "maxAbsoluteIncrease": 0.02}},
 }
+SEQUENTIAL = {
+    "name": "refused",
+    "builtin": "client-error-share",
+    "compareTo": {"stable": {"maxRelativeIncrease": 0.1, "test": "sequential"}},
+}
 
 
 def held(world: World, name: str = NAME) -> dict[str, Any]:
@@ -83,10 +88,12 @@ def walked() -> dict[str, dict[str, Any]]:
     status = {**found["analyzing"]["status"], "capacityMissingSince": AT, "eta": AT}
     found["waiting"] = {**held(world, "waiting"), "status": status}
     compared = held(world, "compared")
-    compared["spec"] = {**compared["spec"], "analysis": {"interval": "10s", "metrics": [RELATIVE]}}
+    compared["spec"] = {**compared["spec"], "analysis": {"interval": "10s", "metrics": [RELATIVE, SEQUENTIAL]}}
     look = {"time": AT, "verdict": "Pass", "value": 0.98, "stable": 0.96, "samples": 100}
     metric = {"name": SUCCESS["name"], "outcome": "Running", "measurements": [look]}
-    found["compared"] = {**compared, "status": {**found["analyzing"]["status"], "analysis": [metric]}}
+    evidence = {"ticks": 3, "worse": [9.0] * 15}
+    refused = {"name": "refused", "outcome": "Running", "comparison": {"countedUntil": AT, "evidence": evidence}}
+    found["compared"] = {**compared, "status": {**found["analyzing"]["status"], "analysis": [metric, refused]}}
     return found
 
 

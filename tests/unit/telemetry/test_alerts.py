@@ -1,13 +1,15 @@
 """Every alert fires when it should and only then, says Prometheus' own promtool, and its runbook is there."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from modelops.api.v1alpha1.modelrelease import Phase
 from tests.support import prometheus
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +30,9 @@ def release(name: str, **labels: str) -> str:
 
 
 VERDICT = release("analysis_verdict", metric="m", verdict="NoData")
-ANALYZING = release("release_phase", phase="Analyzing")
+ANALYZING, BAKING, PROMOTED = (release("release_phase", phase=one) for one in ("Analyzing", "Baking", "Promoted"))
+PAUSED, PROMOTING = (release("release_phase", phase=one) for one in ("Paused", "Promoting"))
+DUE = release("analysis_no_data_due_timestamp_seconds", metric="m")
 WATCH = 'modelops_watch_last_event_timestamp_seconds{resource="pods."}'
 ERRORS = 'modelops_reconcile_errors_total{kind="Dataset", reason="ApiAway"}'
 CONFLICTS = ERRORS.replace("ApiAway", "Conflict")
@@ -85,7 +89,21 @@ CASES: list[tuple[str, str, Series, Series]] = [
     (
         "ReleaseUnjudged", "35m",
         {VERDICT: "0x2 1x88", VERDICT.replace("NoData", "Error"): "1x2 0x88", ANALYZING: "1x90"},
-        {VERDICT: "1x90", ANALYZING: "0x90"},
+        {VERDICT: "1x90", ANALYZING: "0x90", PROMOTED: "1x90"},
+    ),
+    # Silence in a bake, at the last move and in a pause is silence; by the deadline it may last for a day in the first.
+    (
+        "ReleaseUnjudged", "35m",
+        {VERDICT: "1x90", BAKING: "1x90", DUE: "3600x90"},
+        {VERDICT: "1x90", BAKING: "1x90", DUE: "86400x90"},
+    ),
+    ("ReleaseUnjudged", "35m", {VERDICT: "1x90", PROMOTING: "1x90"}, {VERDICT: "1x90", PROMOTING: "1x20 0x70"}),
+    ("ReleaseUnjudged", "35m", {VERDICT: "1x90", PAUSED: "1x90", DUE: "0x90"}, {VERDICT: "0x90", PAUSED: "1x90"}),
+    # One step after the other, never judged.
+    (
+        "ReleaseUnjudged", "35m",
+        {VERDICT: "1x90", ANALYZING: "1x10 0x80", BAKING: "0x10 1x80"},
+        {VERDICT: "1x10 0x80", ANALYZING: "1x10 0x80", BAKING: "0x10 1x80"},
     ),
     (
         "ReleaseAwaitsApproval", "25h",
@@ -148,6 +166,13 @@ def test_alert(promtools: list[str], tmp_path: Path, name: str, at: str, bad: Se
     for promtool in promtools:
         assert firing(promtool, tmp_path, f"Modelops{name}", at, bad)
         assert not firing(promtool, tmp_path, f"Modelops{name}", at, good)
+
+
+def test_silence_is_heard_in_every_phase_with_a_canary() -> None:
+    """A phase that is added has to be put on one side or the other."""
+    (expr,) = (rule["expr"] for rule in RULES if rule["alert"] == "ModelopsReleaseUnjudged")
+    heard = re.findall(r'phase=~"([^"]+)"', expr)[0].split("|")
+    assert set(heard) == set(get_args(Phase)) - {"Pending", "Initial", "Promoted", "Degraded"}
 
 
 def test_every_alert_has_a_case() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import urllib3
@@ -18,6 +18,7 @@ import yaml
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from modelops.api.kinds import MODELRELEASE
+from modelops.api.v1alpha1.modelrelease import Phase
 from modelops.domain.analysis.istio_figures import IstioFigures
 from modelops.domain.analysis.nginx_figures import NginxFigures
 from modelops.domain.analysis.queries import EnvoyFigures, Figures, Subject
@@ -248,6 +249,13 @@ def test_board_is_well_formed(name: str) -> None:
         taken |= cells
         assert panel["targets"]
         assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
+
+
+def test_every_phase_has_a_colour() -> None:
+    """And nothing else has: a phase that never comes says nothing."""
+    (panel,) = (one for one in BOARDS["release"]["panels"] if one["title"] == "Phase over time")
+    coloured = {one["matcher"]["options"] for one in panel["fieldConfig"]["overrides"]}
+    assert coloured == {f".*\\b{phase}$" for phase in get_args(Phase)}
 
 
 @pytest.mark.parametrize("path", rendered())

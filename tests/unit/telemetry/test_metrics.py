@@ -1,5 +1,6 @@
 """Every decision is a series, and no series outlives what it speaks of."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from modelops.ports import Answer
 from modelops.telemetry.analysis import bounds_of
 from modelops.telemetry.metrics import OperatorMetrics
 from tests.unit.release.world import NAME, NAMESPACE, World
-from tests.unit.telemetry.estate import AT, RELATIVE, STALLED, estate, held, made
+from tests.unit.release.world import SUCCESS as WORLDS
+from tests.unit.telemetry.estate import AT, RELATIVE, STALLED, estate, held, made, walked
 
 SUCCESS = {"metric": "success-rate"}
 Series = dict[str, float]
@@ -144,6 +146,54 @@ def test_metric_that_left_the_spec_is_deleted(world: World, metrics: OperatorMet
 
     names = {family.name for family in metrics.registry.collect() if family.samples}
     assert not {name for name in names if name.startswith("modelops_analysis")}
+
+
+def test_evidence_is_told_beside_its_alarm() -> None:
+    """Half of the budget, so the alarm is at 200; both go with their metric, and with the release."""
+    metrics = OperatorMetrics(CollectorRegistry())
+    obj = walked()["compared"]
+    metrics.observed(MODELRELEASE, obj)
+    assert shown(metrics, "analysis_evidence") == {"refused": 9.25}
+    assert shown(metrics, "analysis_evidence_alarm") == {"refused": pytest.approx(200)}
+
+    told = {**obj, "spec": {**obj["spec"], "analysis": {"metrics": [RELATIVE]}}}
+    metrics.observed(MODELRELEASE, told)
+    assert shown(metrics, "analysis_evidence") == shown(metrics, "analysis_evidence_alarm") == {}
+    metrics.observed(MODELRELEASE, obj)
+    metrics.gone(MODELRELEASE, (NAMESPACE, "compared"))
+    assert shown(metrics, "analysis_evidence") == shown(metrics, "analysis_evidence_alarm") == {}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "metric", "seconds"),
+    [
+        ({}, {}, 3600),
+        ({"noDataDeadline": "2h"}, {}, 7200),
+        ({"noDataDeadline": "2h"}, {"noDataDeadline": "24h"}, 86400),
+    ],
+    ids=["by default", "the analysis'", "its own"],
+)
+def test_silence_has_an_end(
+    world: World, metrics: OperatorMetrics, analysis: dict[str, str], metric: dict[str, str], seconds: int
+) -> None:
+    """From the first look without data on, and no longer than there is none; a dry run holds nothing up."""
+    judged = {"interval": "10s", "warmUp": "5s", **analysis}
+    world.release(analysis={**judged, "metrics": [{**WORLDS, **metric}]})
+    world.canary()
+    world.answer(samples=0)
+    world.settle(seconds=16)
+    since = datetime.fromisoformat(world.status["analysis"][0]["noDataSince"]).timestamp()
+    metrics.observed(MODELRELEASE, held(world))
+    assert shown(metrics, "analysis_no_data_due_timestamp_seconds") == {"success-rate": since + seconds}
+
+    obj = held(world)
+    dry = {**judged, "metrics": [{**WORLDS, **metric, "dryRun": True}]}
+    metrics.observed(MODELRELEASE, {**obj, "spec": {**obj["spec"], "analysis": dry}})
+    assert shown(metrics, "analysis_no_data_due_timestamp_seconds") == {}
+    world.answer()
+    world.settle(seconds=10)
+    metrics.observed(MODELRELEASE, held(world))
+    assert shown(metrics, "analysis_no_data_due_timestamp_seconds") == {}
 
 
 def test_condition_that_is_left_out_is_deleted() -> None:

@@ -103,8 +103,12 @@ class World:
         self.cluster.set_status(WORKFLOW, NS, name, {"phase": phase, "nodes": {"n": node}, "progress": "1/1"})
 
     def pin(self, digest: str = "sha256:d1") -> None:
-        """Let preparation succeed."""
+        """Let preparation begin and succeed."""
         self.reconcile()
+        self.prepared(digest)
+
+    def prepared(self, digest: str = "sha256:d1") -> None:
+        """Let preparation succeed."""
         splits = {"train": 70, "validation": 15, "test": 15}
         result = {"version": 1, "contentDigest": "sha256:c", "digest": digest, "rows": 100, "bytes": 10}
         self.end("ds", result | {"commit": COMMIT, "runId": "r0", "splits": splits, "quarantined": 0, "profile": {}})

@@ -1,19 +1,18 @@
 """How a canary is judged: metrics with Argo Rollouts' names and meaning, Flagger's range, and what both lack."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from modelops.api.v1alpha1.common import Duration, Model, Name, StatusModel, rule, rules
+from modelops.api.v1alpha1.common import Duration, Model, Name, rule, rules
 
 Expression = Annotated[str, Field(min_length=1, max_length=1024)]
 Query = Annotated[str, Field(min_length=1, max_length=8192)]
 Bound = Annotated[float, Field(allow_inf_nan=False)]
-Verdict = Literal["Pass", "Fail", "NoData", "Error"]
 Policy = Literal["Hold", "Pause", "Fail"]
 Aggregate = Literal["avg", "max", "min", "sum"]
-GatewayBuiltin = Literal["success-rate", "client-error-share", "slow-share"]
+GatewayBuiltin = Literal["success-rate", "client-error-share", "slow-share", "latency"]
 ServerBuiltin = Literal[
     "nonfinite-share",
     "missing-input-share",
@@ -22,11 +21,13 @@ ServerBuiltin = Literal[
     "constant-share",
     "class-share",
     "prediction-drift",
+    "answer-difference",
 ]
 LabelBuiltin = Literal["labelled-error"]
-Outcome = Literal["Running", "Successful", "Failed", "Inconclusive", "Error", "Skipped"]
 ArgumentValue = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9_.:/|*+-]+$")]
 """No quotes, backslashes, blanks, brackets or braces: it ends neither the string nor the selector that it stands in."""
+
+DEFAULT_QUANTILE: Final = 0.99
 
 _TOLERATED = "(!has(self.failureLimit) || self.failureLimit < 0 ? 0 : self.failureLimit)"
 _IN_A_ROW = "(has(self.consecutiveSuccessLimit) ? self.consecutiveSuccessLimit : 0)"
@@ -125,7 +126,7 @@ class TemplateUse(Model):
 
 
 class Metric(Model):
-    """One question to Prometheus and what makes its answer good."""
+    """One question, mostly to Prometheus, and what makes its answer good."""
 
     model_config = {
         "json_schema_extra": rules(
@@ -144,12 +145,24 @@ class Metric(Model):
                 "slo is for builtin slow-share, which needs it",
             ),
             rule(
+                "!has(self.quantile) || (has(self.builtin) && self.builtin == 'latency')",
+                "quantile is for builtin latency",
+            ),
+            rule(
                 "(has(self.builtin) && self.builtin == 'class-share') == has(self.class)",
                 "class is for builtin class-share, which needs it",
             ),
             rule(
                 "!has(self.builtin) || self.builtin != 'prediction-drift' || !has(self.compareTo)",
                 "prediction-drift is itself a comparison with stable; give it a thresholdRange, such as {max: 0.1}",
+            ),
+            rule(
+                "!has(self.builtin) || self.builtin != 'answer-difference' || !has(self.compareTo)",
+                "answer-difference is itself a comparison with stable; give it a thresholdRange, such as {max: 0.01}",
+            ),
+            rule(
+                "!has(self.tolerance) || (has(self.builtin) && self.builtin == 'answer-difference')",
+                "tolerance is for builtin answer-difference",
             ),
             rule(
                 "!has(self.builtin) || self.builtin != 'success-rate' || !has(self.compareTo) || "
@@ -172,6 +185,11 @@ class Metric(Model):
                 "!has(self.builtin) || self.builtin != 'saturation' || !has(self.compareTo) || "
                 "!has(self.compareTo.stable.test) || self.compareTo.stable.test != 'sequential'",
                 "saturation is a share of time, and test sequential is for shares of samples; use test: threshold",
+            ),
+            rule(
+                "!has(self.builtin) || self.builtin != 'latency' || !has(self.compareTo) || "
+                "!has(self.compareTo.stable.test) || self.compareTo.stable.test != 'sequential'",
+                "latency is a time, and test sequential is for shares of requests; use test: threshold, or slow-share",
             ),
             rule(
                 "!has(self.builtin) || self.builtin != 'labelled-error' || !has(self.compareTo) || "
@@ -200,18 +218,26 @@ class Metric(Model):
 
     name: Name
     builtin: Literal[GatewayBuiltin, ServerBuiltin, LabelBuiltin] | None = None
-    """From the gateway's figures of the revision; all are ratios, 0–1. success-rate counts what is not a 5xx;
-    client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
-    model itself fails. From the servers' figures, with runtime modelops: nonfinite-share of the answers,
+    """From the gateway's figures of the revision; all but latency are ratios, 0–1. success-rate counts what is not a
+    5xx; client-error-share counts 4xx: a stricter signature shows there, and `mlflow models serve` answers 400 when the
+    model itself fails; latency is how long the quantile of the requests took, in seconds. From the servers' figures,
+    with runtime modelops: nonfinite-share of the answers,
     missing-input-share of the values that the model was asked about, unknown-category-share of the categories,
     constant-share of the answers that are those to the row before, class-share of the answers, and saturation, the
     share of its time in which the model works; and prediction-drift, which is no share but how far the canary's answers
-    lie from stable's, 0–4: as the population stability index, less what chance makes of so many samples. From
-    whoever joins labels with predictions: labelled-error, the mean error, which is no ratio either."""
+    lie from stable's, 0–4: as the population stability index, less what chance makes of so many samples. While
+    the canary gets copies of requests, from the servers themselves: answer-difference, the share of the requests that
+    stable and canary answered otherwise. From whoever joins labels with predictions: labelled-error, the mean error,
+    which is no ratio either."""
     slo: Annotated[float, Field(gt=0, le=3600)] | None = None
     """For slow-share: a request that takes longer is slow. Seconds."""
+    quantile: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """For latency: of this share of the requests, by default 0.99."""
     class_: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(default=None, alias="class")
     """For class-share: the class, as the model names it."""
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """For answer-difference: numbers that differ by no more are the same, 0 unless given; so are those that differ by a
+    millionth of themselves, as one model's do in batches of another size."""
     prometheus: PrometheusQuery | None = None
     template: TemplateUse | None = None
     """The query of a MetricTemplate, and its aggregate, bound and minSamples where this metric gives none."""
@@ -271,85 +297,7 @@ class Analysis(Model):
     """How long NoData may last in one step under Hold before the release pauses for a human."""
     false_alarm_budget: Annotated[float, Field(ge=0.000001, le=0.2)] = 0.01
     """The probability that one release is stopped by a test sequential although its canary is no worse than allowed,
-    whatever number of looks and of metrics; divided over the deciding ones, and the check of the split."""
+    whatever number of looks and of metrics; divided over the deciding ones, and the check of the split. Outside of it
+    are bounds, test threshold and prediction-drift, which errs by itself in 1 % of looks at most."""
     error_policy: Policy = "Hold"
     """What more Errors in a row than consecutiveErrorLimit do; Hold goes on asking, ever less often."""
-
-
-class Measurement(StatusModel):
-    """One look at one metric."""
-
-    time: AwareDatetime
-    verdict: Verdict
-    value: float | None = None
-    samples: float | None = None
-    stable: float | None = None
-    """Stable's value, for a comparison with it."""
-    message: Annotated[str, Field(max_length=512)] = ""
-
-
-class RangeStatus(StatusModel):
-    """A thresholdRange as a value was held against it."""
-
-    min: float | None = None
-    max: float | None = None
-
-
-class EvidenceStatus(StatusModel):
-    """What the looks so far add up to; see docs/analysis.md."""
-
-    ticks: int = 0
-    """Looks that counted."""
-    worse: Annotated[tuple[float, ...], Field(max_length=15)] = ()
-    """The capital of the bets on a change beyond what is allowed."""
-    better: Annotated[tuple[float, ...], Field(max_length=6)] = ()
-    """The capital of the bets on the contrary."""
-    spread: Annotated[tuple[float, ...], Field(max_length=8)] = ()
-    """Running sums for the dispersion: recent events of both sides, squared surprises, their number. Of means: the
-    recent difference and its weight, the same two, and squared deviations and their number of both sides."""
-
-
-class ComparisonStatus(StatusModel):
-    """Canary against stable by test sequential."""
-
-    counted_until: AwareDatetime | None = None
-    """What happened until then has been counted, and is not counted again."""
-    samples: float = 0
-    """Of the canary at the current weight, as the next three."""
-    events: float = 0
-    """Of a mean: the sum of the samples."""
-    stable_samples: float = 0
-    stable_events: float = 0
-    evidence: EvidenceStatus = EvidenceStatus()
-    split: EvidenceStatus | None = None
-    """Whether the traffic is split as weighted."""
-
-
-class MetricStatus(StatusModel):
-    """What one metric said of the current canary."""
-
-    name: Name
-    query: Annotated[str, Field(max_length=8192)] = ""
-    """As it was sent last; cut short where the status would grow too large."""
-    bound: Annotated[str, Field(max_length=2300)] = ""
-    """The condition in words, such as `≥ 0.99`."""
-    threshold_range: RangeStatus | None = None
-    """The same as numbers, where it is a thresholdRange: the metric's, or its MetricTemplate's."""
-    outcome: Outcome | None = None
-    """What it comes to so far. Skipped: the release ended before it was conclusive, which is no success."""
-    passes: int = 0
-    failures: int = 0
-    inconclusive: int = 0
-    step_passes: int = 0
-    """Conclusive passes since the current weight was verified."""
-    step_looks: int = 0
-    """Looks at the current weight that count: neither NoData for want of data nor Error."""
-    consecutive_passes: int = 0
-    consecutive_errors: int = 0
-    measured_at: AwareDatetime | None = None
-    """When it was asked last at the current weight; its next look is one interval later, after an Error sooner."""
-    no_data_since: AwareDatetime | None = None
-    error_since: AwareDatetime | None = None
-    comparison: ComparisonStatus | None = None
-    """Of test sequential."""
-    measurements: Annotated[tuple[Measurement, ...], Field(max_length=10)] = ()

@@ -83,7 +83,8 @@ class Spec(Model):
     """What every spec has."""
 
     suspend: bool = False
-    """Stop reconciling this object; what runs keeps running."""
+    """Stop reconciling this object: a Workflow that runs for it is ended, and another begins when it goes on; all else
+    that runs keeps running."""
 
 
 class Condition(StatusModel):

@@ -151,9 +151,11 @@ class Attempt(StatusModel):
 
     id: Annotated[str, Field(max_length=32)]
     trigger: Annotated[str, Field(max_length=64)]
-    """Why it was started: Created, DataChanged, CodeChanged, SpecChanged, Command, WorkflowLost, Reused."""
+    """Why it was started: Created, DataChanged, CodeChanged, SpecChanged, Command, Resumed, WorkflowLost, Reused."""
     inputs_hash: Annotated[str, Field(max_length=80)]
     started_at: AwareDatetime
+    lost: int = 0
+    """How many Workflows vanished in a row before this one."""
 
 
 class WorkflowRef(StatusModel):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from modelops.api.v1alpha1.common import Duration, Model, rule, rules
+from modelops.api.v1alpha1.routing import RequestMatch
 
 _Second = Field(ge=timedelta(seconds=1))
 
@@ -59,10 +60,21 @@ class Linear(Model):
 
 
 class PrePromotion(Model):
-    """Before any traffic."""
+    """Before users are switched to the new revision."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            rule("!has(self.match) || !has(self.mirror)", "set match or mirror; together their figures are one")
+        )
+    }
 
     duration: Annotated[Duration, _Second]
-    """How long all servers of the new revision must be ready without a break."""
+    """How long all servers of the new revision must be ready without a break; with match or mirror, how long it is
+    analyzed."""
+    match: Annotated[tuple[RequestMatch, ...], Field(min_length=1, max_length=8)] | None = None
+    """Requests that match all of it go to the new revision: those of testers, or of a load generator."""
+    mirror: Annotated[int, Field(ge=1, le=100)] | None = None
+    """Of so many percent of users' requests it gets copies; what it answers is dropped."""
 
 
 class PostPromotion(Model):
@@ -77,7 +89,7 @@ class BlueGreen(Model):
 
     pre_promotion: PrePromotion | None = None
     post_promotion: PostPromotion | None = None
-    """Without it nothing is analyzed."""
+    """Without it nothing is analyzed after the switch."""
     auto_promote: bool = True
     """With false, `modelops release promote` switches the traffic."""
     scale_down_delay: Annotated[Duration, Field(ge=timedelta(0), le=timedelta(days=7))] = timedelta(0)

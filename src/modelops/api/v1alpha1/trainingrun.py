@@ -219,7 +219,7 @@ class AttemptRecord(StatusModel):
     trigger: Annotated[str, Field(max_length=64)]
     inputs_hash: Annotated[str, Field(max_length=80)]
     outcome: Annotated[str, Field(max_length=64)]
-    """Registered, CriteriaNotMet, Failed, Lost or Superseded."""
+    """Registered, CriteriaNotMet, Failed, Lost, Suspended or Superseded."""
     model_version: Annotated[str, Field(max_length=32)] | None = None
     message: Annotated[str, Field(max_length=1024)] = ""
     started_at: AwareDatetime

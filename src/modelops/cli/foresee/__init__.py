@@ -26,7 +26,8 @@ def consequences(kind: str, namespace: str, name: str, fields: Sequence[Field], 
     key = (kind, namespace, name)
     before, after = world.before.get(key), world.after[key]
     if (after.get("spec") or {}).get("suspend") is True:
-        return ["is suspended: nothing happens until: modelops resume " + f"{kind.lower()} {name}"]
+        ended = [f"its Workflow {workflow} is ended"] if before and (workflow := training.running(before)) else []
+        return [*ended, "is suspended: nothing happens until: modelops resume " + f"{kind.lower()} {name}"]
     found: list[str] = []
     if before is not None and (before.get("spec") or {}).get("suspend") is True:
         found = ["is reconciled again"]

@@ -5,7 +5,8 @@ from typing import Final
 
 from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.cli.compare import Field
 from modelops.cli.control import control_lines
 from modelops.cli.foresee.training import reused, trains
@@ -55,6 +56,7 @@ def release(before: Obj | None, after: Obj, fields: Sequence[Field], world: Worl
         first = f"version {wanted}" if wanted else "the first version that is registered"
         tested = " and have passed the smoke test" if spec.smoke_test is not None else ""
         yield f"{first} takes all of the traffic once its servers are ready{tested}: nothing to compare it with"
+        yield f"if alias {spec.model.promoted_alias} names another version, that one serves first: {steps_words(spec)}"
         yield from control_lines(spec)
         return
     yield from _changed_release(before, spec, fields, status, run)

@@ -8,6 +8,7 @@ from modelops.api.v1alpha1.trainingrun import TrainingRunSpec, TrainingRunStatus
 from modelops.cli.compare import Field
 from modelops.cli.foresee.world import Key, Obj, World, what
 from modelops.domain import attempts
+from modelops.domain.attempts import SUSPENDED
 from modelops.domain.dataset.decide import inputs_of as dataset_inputs
 from modelops.domain.training.admit import admit
 from modelops.domain.training.inputs import Data, made_of
@@ -25,12 +26,22 @@ def prepared_again(before: Obj | None, after: Obj) -> bool:
     return dataset_inputs(old, "") != dataset_inputs(new, "") or old.source != new.source
 
 
+def running(obj: Obj) -> str | None:
+    """Return the name of the Workflow that runs for an object, if one does."""
+    workflow = (obj.get("status") or {}).get("workflow") or {}
+    return workflow.get("name") if workflow.get("phase") in ("Pending", "Running") else None
+
+
 def dataset(before: Obj | None, after: Obj, fields: Sequence[Field]) -> Iterator[str]:
     """Yield what a Dataset does."""
     if before is None:
         yield "is prepared: checked, split and pinned by digest"
         return
     if not fields:
+        return
+    status = DatasetStatus.model_validate(before.get("status") or {})
+    if _goes_on(fields) and (status.attempt is None or (status.workflow and status.workflow.phase == SUSPENDED)):
+        yield "is prepared: it was not while it was suspended"
         return
     if not prepared_again(before, after):
         yield f"is not prepared again: only {what(fields)} changed"
@@ -89,6 +100,8 @@ def _same_recipe(before: Obj, after: Obj, fields: Sequence[Field], world: World)
         yield f"a new attempt starts if Dataset {name} holds other data: spec.datasetRef changed"
     elif _data_moves(after, world):
         yield f"a new attempt starts once Dataset {name} is pinned again: its data changes"
+    elif _goes_on(fields) and _stopped(TrainingRunStatus.model_validate(before.get("status") or {})):
+        yield "an attempt starts: none did, or it was ended, while it was suspended"
     elif fields:
         yield f"nothing is trained: only {what(fields)} changed, which no model is made of"
 
@@ -135,6 +148,15 @@ def _ended(status: TrainingRunStatus) -> bool:
     return attempt is None or any(
         record.id == attempt.id and record.outcome != "Superseded" for record in status.history
     )
+
+
+def _goes_on(fields: Sequence[Field]) -> bool:
+    return any(field.path == "spec.suspend" for field in fields)
+
+
+def _stopped(status: TrainingRunStatus) -> bool:
+    attempt, last = status.attempt, status.history[-1:]
+    return attempt is None or any(record.id == attempt.id and record.outcome == SUSPENDED for record in last)
 
 
 def _is_input(field: Field) -> bool:

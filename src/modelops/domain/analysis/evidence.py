@@ -8,7 +8,7 @@ for every odds g > 1, with u = (g - 1) / (1 + c g) and c = times x canary's samp
 has a mean of at most 1, whatever the shares, the traffic and the weight of this tick are: (1 + x)^n <= exp(n x). With
 plus = 0 it is the likelihood ratio of the binomial split of the tick's events; with g < 1 it tests the contrary. A
 product of such factors ever exceeds 1/a with a probability of at most a (Ville). Bets on several g, begun at every
-tick, are averaged. Pure; called by sequential, simulated in bench/alarms.py; ADR 16.
+tick, are averaged. Pure; called by sequential and split, simulated in bench/alarms.py; ADR 16.
 
 Events that come in clusters of up to s on one side are s times fewer events: factors are taken to the power 1/s, which
 keeps the bound, because (1 + x)^(1/s) <= 1 + x/s for a cluster's part. s is estimated as the dispersion of the ticks
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import EvidenceStatus
+from modelops.api.v1alpha1.analysis_status import EvidenceStatus
 
 WORSE: Final = (1.25, 1.6, 2.5, 5.0, 20.0)
 """Odds over what is allowed that are bet on: from a fair deal worse to a disaster."""

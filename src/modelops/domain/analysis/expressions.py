@@ -35,6 +35,7 @@ class ExpressionError(Exception):
     """An expression could not be evaluated on this result; the verdict is Error."""
 
 
+@lru_cache(maxsize=1024)
 def compile_expression(text: str) -> Callable[[Sequence[float]], bool]:
     """Return a function from the result (a list of numbers) to true or false; it may raise ExpressionError.
 

@@ -9,6 +9,7 @@ from typing_extensions import override
 from modelops.domain.analysis.istio_figures import IstioFigures
 from modelops.domain.analysis.nginx_figures import NginxFigures
 from modelops.domain.analysis.queries import (
+    BUT_THE_LAST,
     ENVOY_GATEWAY,
     EnvoyFigures,
     Figures,
@@ -58,6 +59,10 @@ class OwnFigures(Figures):
         return f"({self.samples(window)} or vector(0))"
 
     @override
+    def _within(self, window: timedelta) -> str:
+        return self._grown("request_duration_seconds_bucket", window, BUT_THE_LAST, by="le")
+
+    @override
     def _good(self, window: timedelta) -> str:
         return f"({self._grown('requests_total', window, _GOOD, _WAITED)} or vector(0))"
 
@@ -68,8 +73,8 @@ class OwnFigures(Figures):
         within = f'le="{bucket}"'
         return f"({self._grown('request_duration_seconds_bucket', window, within)} or vector(0))"
 
-    def _grown(self, name: str, window: timedelta, *more: str) -> str:
-        return grown(f"modelops_server_{name}{{{','.join((*self._match, *more))}}}", window)
+    def _grown(self, name: str, window: timedelta, *more: str, by: str = "") -> str:
+        return grown(f"modelops_server_{name}{{{','.join((*self._match, *more))}}}", window, by)
 
 
 _FLAVOURS: Final[Mapping[str, Callable[[Subject], Figures]]] = {

@@ -10,7 +10,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from modelops.domain.analysis.queries import Figures, Subject, bucket_bounds, grown, quotable
+from modelops.domain.analysis.queries import BUT_THE_LAST, Figures, Subject, bucket_bounds, grown, quotable
 
 _GOOD: Final = 'response_code=~"[234].."'
 _REFUSED: Final = 'response_code=~"4.."'
@@ -60,6 +60,12 @@ class IstioFigures(Figures):
         return f"({self._grown('request_duration_milliseconds_count', window, known)} or vector(0))"
 
     @override
+    def _within(self, window: timedelta) -> str:
+        return self._grown(
+            "request_duration_milliseconds_bucket", window, f'response_flags=~"{_ANSWERED}"', BUT_THE_LAST, by="le"
+        )
+
+    @override
     def _good(self, window: timedelta) -> str:
         return f"({self._grown('requests_total', window, _GOOD)} or vector(0))"
 
@@ -70,5 +76,5 @@ class IstioFigures(Figures):
         within = (f'response_flags=~"{_ANSWERED}"', f'le="{bucket}"')
         return f"({self._grown('request_duration_milliseconds_bucket', window, *within)} or vector(0))"
 
-    def _grown(self, name: str, window: timedelta, *more: str) -> str:
-        return grown(f"istio_{name}{{{','.join((*self._match, *more))}}}", window)
+    def _grown(self, name: str, window: timedelta, *more: str, by: str = "") -> str:
+        return grown(f"istio_{name}{{{','.join((*self._match, *more))}}}", window, by)

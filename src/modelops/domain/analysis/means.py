@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import EvidenceStatus
+from modelops.api.v1alpha1.analysis_status import EvidenceStatus
 from modelops.domain.analysis.evidence import (
     MEMORY,
     MOST_A_TICK,

@@ -16,7 +16,7 @@ _REFUSED: Final = 'nginx_status_range="4xx"'
 
 
 class NginxFigures(Figures):
-    """Built-ins from nginx_http_upstream_peer_*. Latency is an average there, so slow-share cannot be asked.
+    """Built-ins from nginx_http_upstream_peer_*. Latency is an average there; slow-share and latency cannot be asked.
 
     Args:
         subject: whose figures; copies go to the same upstream.
@@ -48,6 +48,10 @@ class NginxFigures(Figures):
 
     @override
     def slow_samples(self, window: timedelta) -> str:
+        _no_latency()
+
+    @override
+    def _within(self, window: timedelta) -> str:
         _no_latency()
 
     @override

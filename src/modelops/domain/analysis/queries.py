@@ -21,6 +21,7 @@ _ARGUMENT: Final = re.compile(r"\{\{\s*args\.([A-Za-z0-9_-]+)\s*\}\}")
 _VALUE: Final = re.compile(r"^[A-Za-z0-9_./-]{1,253}$")
 ENVOY_GATEWAY: Final = "envoy-gateway"
 SHORTEST_WINDOW: Final = timedelta(seconds=1)
+BUT_THE_LAST: Final = 'le!="+Inf"'
 _LONGEST_READING: Final = timedelta(seconds=30)
 """Between the readings of a gauge; above the usual scrape intervals."""
 
@@ -69,6 +70,11 @@ def fill(template: str, subject: Subject, window: timedelta) -> str:
         Stalled: a field is not known (InvalidSpec).
     """
     return _filled(template, _fields(subject, window))
+
+
+def asks_window(template: str) -> bool:
+    """Return whether a query has a `{{ .window }}`, so that a longer one asks about more."""
+    return ".window" in _FIELD.findall(template)
 
 
 def with_arguments(query: str, values: Mapping[str, str]) -> str:
@@ -158,6 +164,10 @@ class Figures(ABC):
         """Return the query for how many requests are known to be slow or fast."""
 
     @abstractmethod
+    def _within(self, window: timedelta) -> str:
+        """Return the query for how many requests were answered within each bucket but the last (label `le`)."""
+
+    @abstractmethod
     def _good(self, window: timedelta) -> str:
         """Return the query for how many requests were answered without a 5xx."""
 
@@ -186,6 +196,13 @@ class Figures(ABC):
         """
         return f"clamp_min(1 - {self._fast(window, bucket)} / {self.slow_samples(window)}, 0)"
 
+    def by_bucket(self, window: timedelta) -> str:
+        """Return the query for how many requests took at most as long as each bucket's bound (label `le`).
+
+        All that are known to be slow or fast are in the last one, `+Inf`.
+        """
+        return f'({self._within(window)} or label_replace({self.slow_samples(window)}, "le", "+Inf", "", ""))'
+
     def slow(self, window: timedelta, bucket: str | None) -> str:
         """Return the query for how many requests took longer than a bucket, or never ended; arguments: slow_share."""
         return f"clamp_min({self.slow_samples(window)} - {self._fast(window, bucket)}, 0)"
@@ -209,7 +226,10 @@ class EnvoyFigures(Figures):
 
     @override
     def samples(self, window: timedelta) -> str:
-        return f"({self._grown('upstream_rq_completed', window)} + {self._abandoned(window)})"
+        # What completes while Envoy writes its figures is in a later family and not in an earlier one: all answers are
+        # counted by the family that tells good ones apart. It has no series before the first answer.
+        answered = f"({self._grown('upstream_rq_xx', window)} or {self._grown('upstream_rq_completed', window)})"
+        return f"({answered} + {self._abandoned(window)})"
 
     @override
     def client_errors(self, window: timedelta) -> str:
@@ -223,6 +243,10 @@ class EnvoyFigures(Figures):
         timed = self._grown("upstream_rq_time_count", window)
         timeouts = self._grown("upstream_rq_timeout", window)
         return f"(({timed} or vector(0)) + ({timeouts} or vector(0)) + ({self._abandoned(window)} or vector(0)))"
+
+    @override
+    def _within(self, window: timedelta) -> str:
+        return self._grown("upstream_rq_time_bucket", window, BUT_THE_LAST, by="le")
 
     @override
     def _good(self, window: timedelta) -> str:
@@ -256,8 +280,8 @@ class EnvoyFigures(Figures):
         # A cluster may be too young for a reading: nobody has given up on it yet, as far as is known.
         return f"floor(clamp_min(({now} or vector(0)) - (({before} unless {restarted}) or vector(0)), 0))"
 
-    def _grown(self, name: str, window: timedelta, *more: str) -> str:
-        return grown(f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}", window)
+    def _grown(self, name: str, window: timedelta, *more: str, by: str = "") -> str:
+        return grown(f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}", window, by)
 
 
 def quotable(text: str) -> str:
@@ -269,25 +293,3 @@ def quotable(text: str) -> str:
     if not _VALUE.match(text):
         raise Stalled("InvalidSpec", f"{text!r} cannot stand in a query")
     return text
-
-
-def bucket_for(slo: float, bounds: tuple[str, ...], second: float = 1000) -> str | None:
-    """Return the largest bound not above the SLO, so that a doubtful request counts as slow; None: no bound.
-
-    Args:
-        slo: seconds.
-        bounds: of the histogram.
-        second: one second in the bounds' unit.
-
-    Raises:
-        ValueError: there are bounds, but all are above the SLO; or they are spelt in two ways.
-    """
-    if not bounds:
-        return None
-    if len({float(text) for text in bounds}) < len(bounds):
-        # Either spelling would miss what the other one counted, and what is spelt anew counts as if it were all new.
-        raise ValueError("the latency histogram's bounds are spelt in two ways, as after an upgrade to Prometheus 3")
-    below = [text for text in bounds if text != "+Inf" and float(text) <= slo * second * (1 + 1e-9)]
-    if not below:
-        raise ValueError(f"the latency histogram has no bucket at or below {slo:g} s")
-    return max(below, key=float)

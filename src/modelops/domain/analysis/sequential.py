@@ -1,54 +1,45 @@
 """`test: sequential`: a share or mean of the canary against stable's, tick by tick, as evidence over looks and weights.
 
-Every tick is compared within itself, so neither a new weight nor a change in what all requests are like misleads. That
-the requests are split as weighted is checked, too. Pure; called by release.measure.
+Every tick is compared within itself, so neither a new weight nor a change in what all requests are like misleads.
+Pure; called by release.measure.
 """
 
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from modelops.api.v1alpha1.analysis import Analysis, ComparisonStatus, EvidenceStatus, Metric
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus, EvidenceStatus
 from modelops.domain.analysis.evidence import Allowance, Tick, advanced, better, worse
 from modelops.domain.analysis.means import Pair, compared_means
 from modelops.domain.analysis.verdicts import (
     Counts,
     Judgement,
-    counts_requests,
     is_mean,
     is_sequential,
     min_samples,
 )
 
 _Tick = TypeVar("_Tick", Tick, Pair)
-MISMATCH: Final = "SampleRatioMismatch"
-_AS_WEIGHTED: Final = Allowance(times=1.1)
-"""The odds of a request to get to the canary; a gateway that rounds is no alarm."""
 
 
 def alarm_level(analysis: Analysis) -> float:
-    """Return the probability of a false alarm that each test of a release may have: its part of the budget."""
+    """Return the probability of a false alarm that each test of a release may have: its part of the budget.
+
+    One is the check of the split.
+    """
     deciding = sum(is_sequential(metric) and not metric.dry_run for metric in analysis.metrics)
-    return analysis.false_alarm_budget / max(1, deciding + (split_checked_by(analysis) is not None))
+    return analysis.false_alarm_budget / (deciding + 1)
 
 
-def split_checked_by(analysis: Analysis) -> str | None:
-    """Return the metric whose requests show how the traffic is split: one is enough; None: nobody counts requests."""
-    counting = (m.name for m in analysis.metrics if is_sequential(m) and counts_requests(m) and not m.dry_run)
-    return next(counting, None)
-
-
-def counted(
-    before: ComparisonStatus | None, metric: Metric, counts: Counts | None, weight: int | None
-) -> ComparisonStatus | None:
+def counted(before: ComparisonStatus | None, metric: Metric, counts: Counts | None) -> ComparisonStatus | None:
     """Return the comparison with one tick more; what was counted already, or not at all, changes nothing.
 
     Args:
         before: until now.
         metric: with a comparison with stable.
         counts: what both sides counted.
-        weight: percent of the requests that the canary should get; None where that is not checked.
     """
     found = before or ComparisonStatus()
     if counts is None or (found.counted_until is not None and counts.since < found.counted_until):
@@ -62,11 +53,7 @@ def counted(
         max(0.0, min(counts.stable_events, stable_samples)),
         stable_samples,
     )
-    split = found.split
-    if weight is not None and 0 < weight < 100:
-        requests = Tick(tick.samples, weight, tick.other_samples, 100 - weight)
-        split = advanced(split or EvidenceStatus(), [(requests, _AS_WEIGHTED), (requests.swapped(), _AS_WEIGHTED)])
-    return _added(found, counts.until, tick, advanced(found.evidence, _bets(metric, tick), contrary=True), split)
+    return _added(found, counts.until, tick, advanced(found.evidence, _bets(metric, tick), contrary=True))
 
 
 def _counted_mean(found: ComparisonStatus, metric: Metric, counts: Counts) -> ComparisonStatus:
@@ -74,12 +61,10 @@ def _counted_mean(found: ComparisonStatus, metric: Metric, counts: Counts) -> Co
     for pair in counts.pairs:
         evidence = compared_means(evidence, _bets(metric, pair))
     tick = Tick(counts.events, counts.samples, counts.stable_events, counts.stable_samples)
-    return _added(found, counts.until, tick, evidence, None)
+    return _added(found, counts.until, tick, evidence)
 
 
-def _added(
-    found: ComparisonStatus, until: datetime, tick: Tick, evidence: EvidenceStatus, split: EvidenceStatus | None
-) -> ComparisonStatus:
+def _added(found: ComparisonStatus, until: datetime, tick: Tick, evidence: EvidenceStatus) -> ComparisonStatus:
     return ComparisonStatus(
         counted_until=until,
         samples=found.samples + tick.samples,
@@ -87,16 +72,7 @@ def _added(
         stable_samples=found.stable_samples + tick.other_samples,
         stable_events=found.stable_events + tick.other_events,
         evidence=evidence,
-        split=split,
     )
-
-
-def mismatch(comparison: ComparisonStatus | None, level: float) -> str:
-    """Return how the traffic is split otherwise than weighted, or nothing: for all that is known, it is not."""
-    if comparison is None or comparison.split is None or worse(comparison.split) < 1 / level:
-        return ""
-    share = comparison.samples / max(1.0, comparison.samples + comparison.stable_samples)
-    return f"{MISMATCH}: {share:.1%} of the requests came to the canary, which is not as weighted"
 
 
 def compared(metric: Metric, comparison: ComparisonStatus | None, level: float) -> Judgement:
@@ -119,8 +95,6 @@ def compared(metric: Metric, comparison: ComparisonStatus | None, level: float) 
     words = _words(metric, comparison, evidence, alarm)
     if evidence >= alarm:
         return Judgement("Fail", value, samples, words, stable)
-    if unlike := mismatch(comparison, level):
-        return Judgement("NoData", value, samples, unlike, stable, undecided=True)
     if samples < needed:
         return Judgement("NoData", value, samples, f"{samples:.0f} of {needed} samples", stable)
     if stable_samples < needed:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, get_args
 
-from modelops.api.v1alpha1.analysis import GatewayBuiltin, Metric, StableComparison, Verdict
+from modelops.api.v1alpha1.analysis import GatewayBuiltin, Metric, StableComparison
+from modelops.api.v1alpha1.analysis_status import Verdict
 from modelops.api.v1alpha1.metrictemplate import MetricTemplateSpec
 from modelops.domain.analysis.expressions import ExpressionError, compile_expression
 from modelops.domain.analysis.means import Moments, Pair
@@ -67,6 +68,8 @@ class Reading:
     """For test sequential; None when nobody counted."""
     squares: float | None = None
     """The sum of squares behind a mean that was written down; None when nobody knows."""
+    note: str = ""
+    """What else there is to say of the answer, or of why there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Judgement:
     inconclusive: bool = False
     """NoData although there was data: neither the success nor the failure condition holds."""
     undecided: bool = False
-    """NoData although there were samples: evidence half way to an alarm, or traffic that is not split as weighted."""
+    """NoData although there were samples: evidence half way to an alarm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Judge:
         judged = self._against_bounds(found.value, found.samples)
         if is_drift(self.metric):
             return replace(judged, message=f"{judged.message}{_of_both(reading)}")
+        if reading.note:
+            return replace(judged, message=f"{judged.message}, {reading.note}")
         if evidence is not None:
             return _worse(judged, evidence)
         if self.metric.compare_to is None:
@@ -174,13 +179,23 @@ def is_mean(metric: Metric) -> bool:
 
 
 def is_drift(metric: Metric) -> bool:
-    """Return whether a metric's value is one of canary and stable together."""
+    """Return whether a metric's value is how far canary and stable are apart, by what each of them answered."""
     return metric.builtin == "prediction-drift"
+
+
+def is_paired(metric: Metric) -> bool:
+    """Return whether a metric compares what canary and stable answered to the same requests."""
+    return metric.builtin == "answer-difference"
+
+
+def is_of_both(metric: Metric) -> bool:
+    """Return whether a metric's value is one of canary and stable together."""
+    return is_drift(metric) or is_paired(metric)
 
 
 def needs_stable(metric: Metric) -> bool:
     """Return whether a metric asks for stable's figures, too."""
-    return metric.compare_to is not None or is_drift(metric)
+    return metric.compare_to is not None or is_of_both(metric)
 
 
 def counts_requests(metric: Metric) -> bool:
@@ -248,11 +263,12 @@ def _answer(metric: Metric, reading: Reading) -> Judgement:
         return Judgement("Error", samples=samples, message=f"{words}, or set aggregate" if metric.prometheus else words)
     needed = min_samples(metric)
     if needed and counted < needed:
-        return Judgement("NoData", samples=samples, message=f"{samples or 0:.0f} of {needed} samples")
+        why = f": {reading.note}" if reading.note and not reading.values else ""
+        return Judgement("NoData", samples=samples, message=f"{samples or 0:.0f} of {needed} samples{why}")
     if is_drift(metric) and (others := _counted(reading.stable or Reading())) < (wanted := max(1, needed)):
         return Judgement("NoData", samples=samples, message=f"stable: {max(0, others):.0f} of {wanted} samples")
     if not reading.values:
-        return Judgement("NoData", samples=samples, message="no series")
+        return Judgement("NoData", samples=samples, message=reading.note or "no series")
     # One series that is not a number makes the whole not a number: it might have been the worst.
     value = math.nan if any(map(math.isnan, reading.values)) else _AGGREGATES[metric.aggregate or "max"](reading.values)
     if math.isnan(value):

@@ -1,19 +1,19 @@
 """What to do about a Dataset: pin its bytes by one Workflow per set of inputs. Pure and total.
 
 no blob yet ──► Waiting        blob known ──► attempt written ──► Workflow ──► revision pinned
+suspended ──► its Workflow is ended
                                inputs change ──► next attempt; the old revision stays until it is replaced
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from modelops.api.kinds import WORKFLOW
-from modelops.api.v1alpha1.common import API_VERSION
-from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus
+from modelops.api.v1alpha1.dataset import Attempt, DatasetRevision, DatasetSpec, DatasetStatus, WorkflowRef
 from modelops.domain import attempts, preflight, status
 from modelops.domain.plan import ConditionSpec, CreateObject, EventSpec, Plan
 from modelops.domain.workflow_waits import wait_of
@@ -21,6 +21,9 @@ from modelops.workflows.render import Owner, Runtime, prepare_workflow
 
 _LOST_LIMIT: Final = 3
 """How often the Workflow of the same inputs may vanish before a human is asked."""
+_SOON: Final = timedelta(seconds=5)
+_WAIT: Final = timedelta(seconds=30)
+_LATE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ def decide_dataset(seen: Observed) -> Plan:
 
 
 def _decide(seen: Observed) -> Plan:
+    if seen.spec.suspend:
+        return _suspended(seen)
     if seen.source is None:
         return Plan(
             seen.status,
@@ -78,7 +83,7 @@ def _decide(seen: Observed) -> Plan:
                 *_kept_ready(seen, "DependencyNotReady", seen.waiting),
                 status.reconciling("DependencyNotReady", seen.waiting),
             ),
-            requeue_after=timedelta(seconds=30),
+            requeue_after=_WAIT,
         )
     if seen.source.blob is None:
         message = f"{seen.source.path} does not exist at commit {seen.source.commit[:12]}; correct spec.source.git.path"
@@ -87,12 +92,37 @@ def _decide(seen: Observed) -> Plan:
     attempt = seen.status.attempt
     if attempt is None or attempt.inputs_hash != inputs:
         trigger = "Created" if attempt is None else "InputsChanged"
-        return _start(seen, seen.source.blob, inputs, trigger, counter=0)
+        return _start(seen, seen.source.blob, inputs, trigger)
     if seen.command is not None:
-        return _start(seen, seen.source.blob, inputs, "Command", counter=_counter(seen, inputs) + 1)
+        return _start(seen, seen.source.blob, inputs, "Command")
+    if _phase(seen) == attempts.SUSPENDED:
+        return _start(seen, seen.source.blob, inputs, "Resumed")
     if seen.status.revision is not None and _pinned(seen, attempt):
         return Plan(seen.status, _good(seen.status.revision, seen.status), attempts.let_go(seen.workflow))
     return _follow(seen, seen.source.blob, attempt)
+
+
+def _suspended(seen: Observed) -> Plan:
+    """Read what has ended, end what runs, and begin nothing."""
+    attempt, said = seen.status.attempt, (status.suspended(), *_kept_validated(seen))
+    if attempt is None or _pinned(seen, attempt) or _on_record(seen) or _phase(seen) == attempts.SUSPENDED:
+        return Plan(seen.status, said, attempts.end(seen.workflow))
+    blob = seen.source.blob if seen.source is not None else None
+    match attempts.progress_of(seen.workflow, attempt, seen.owner.uid).phase:
+        case "Foreign":
+            return Plan(seen.status, said)
+        case "Succeeded" | "Failed" if blob is None:
+            # It is held until its result can be told.
+            return Plan(seen.status, said, requeue_after=_WAIT)
+        case "Succeeded" | "Failed" if blob and inputs_of(seen.spec, blob) == attempt.inputs_hash:
+            plan = _follow(seen, blob, attempt)
+            validated = (condition for condition in plan.conditions if condition.type == "Validated")
+            return replace(plan, conditions=(status.suspended(), *validated))
+        case _:
+            name = attempts.workflow_name("ds", seen.owner.name, attempt)
+            stopped = seen.status.model_copy(update={"workflow": WorkflowRef(name=name, phase=attempts.SUSPENDED)})
+            # On record first: a Workflow that is ended here is not one that was lost.
+            return Plan(stopped, said, attempts.end(seen.workflow), status_first=True)
 
 
 def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
@@ -100,17 +130,17 @@ def _follow(seen: Observed, blob: str, attempt: Attempt) -> Plan:
     new = seen.status.model_copy(update={"workflow": progress.ref or seen.status.workflow})
     match progress.phase:
         case "Missing":
-            if _on_record(seen):
-                return Plan(seen.status, tuple(status.said(condition) for condition in seen.status.conditions))
+            if _on_record(seen) and (told := _kept_validated(seen)):
+                return Plan(seen.status, (*status.stalled(told[0].reason, told[0].message), *told))
             if seen.status.workflow is None or not seen.status.workflow.uid:
                 actions = (*attempts.end(seen.workflow), CreateObject(WORKFLOW, _render(seen, blob, attempt)))
                 return Plan(new, _working(seen, "starting"), actions, requeue_after=_SOON)
-            lost = _counter(seen, attempt.inputs_hash) + 1
+            lost = attempt.lost + 1
             if lost >= _LOST_LIMIT:
                 message = f"the Workflow vanished {lost} times before it ended; see who deletes Workflows, then retry"
                 conditions = (*status.stalled("WorkflowLost", message), _invalid("WorkflowLost", message))
                 return Plan(new, conditions, attempts.let_go(seen.workflow))
-            return _start(seen, blob, attempt.inputs_hash, "WorkflowLost", counter=lost)
+            return _start(seen, blob, attempt.inputs_hash, "WorkflowLost", lost=lost)
         case "Foreign":
             return Plan(new, status.stalled("WorkflowNameTaken", progress.message + "; delete it"))
         case "Running":
@@ -165,8 +195,10 @@ def _unreadable(seen: Observed, new: DatasetStatus, message: str) -> Plan:
     return Plan(failed, conditions, attempts.let_go(seen.workflow) if _on_record(seen) else ())
 
 
-def _start(seen: Observed, blob: str, inputs: str, trigger: str, *, counter: int) -> Plan:
-    attempt = attempts.new_attempt(seen.owner.uid, inputs, trigger, counter=counter, now=seen.now)
+def _start(seen: Observed, blob: str, inputs: str, trigger: str, *, lost: int = 0) -> Plan:
+    old = seen.status.attempt
+    counter = attempts.tried(seen.owner.uid, inputs, (old.id,) if old is not None else ())
+    attempt = attempts.new_attempt(seen.owner.uid, inputs, trigger, counter=counter, now=seen.now, lost=lost)
     update: dict[str, Any] = {"attempt": attempt, "workflow": None}
     if seen.command is not None:
         update["last_handled_command"] = seen.command
@@ -179,11 +211,7 @@ def _start(seen: Observed, blob: str, inputs: str, trigger: str, *, counter: int
 def _render(seen: Observed, blob: str, attempt: Attempt) -> dict[str, Any]:
     assert seen.source is not None
     step = {
-        "apiVersion": API_VERSION,
-        "namespace": seen.owner.namespace,
-        "name": seen.owner.name,
-        "attempt": attempt.id,
-        "inputsHash": attempt.inputs_hash,
+        **attempts.told(seen.owner.namespace, seen.owner.name, attempt),
         "git": {"url": seen.source.url, "commit": seen.source.commit, "path": seen.source.path, "blob": blob},
         "dataset": _spec(seen.spec),
     }
@@ -203,16 +231,6 @@ def _spec(spec: DatasetSpec) -> dict[str, Any]:
     return dumped
 
 
-def _counter(seen: Observed, inputs: str) -> int:
-    """Return how many attempts on these inputs went before the one in status."""
-    attempt = seen.status.attempt
-    for count in range(100):
-        candidate = attempts.new_attempt(seen.owner.uid, inputs, "", counter=count, now=seen.now)
-        if attempt is not None and candidate.id == attempt.id:
-            return count
-    return 0
-
-
 def _pinned(seen: Observed, attempt: Attempt) -> bool:
     """Return whether the revision in status is this attempt's: its Workflow was read to the end."""
     workflow = seen.status.workflow
@@ -221,7 +239,12 @@ def _pinned(seen: Observed, attempt: Attempt) -> bool:
 
 def _on_record(seen: Observed) -> bool:
     """Return whether the status tells already how this attempt's Workflow ended, but not with a revision."""
-    return seen.status.workflow is not None and seen.status.workflow.phase in ("Failed", "Error")
+    return _phase(seen) in ("Failed", "Error")
+
+
+def _phase(seen: Observed) -> str:
+    """Return how far the attempt's Workflow was when it was last looked at; empty if it was not."""
+    return seen.status.workflow.phase if seen.status.workflow is not None else ""
 
 
 def _good(revision: DatasetRevision, new: DatasetStatus) -> tuple[ConditionSpec, ...]:
@@ -251,7 +274,3 @@ def _once(seen: Observed, event: EventSpec) -> tuple[EventSpec, ...]:
     said = {(c.reason, c.message[:900]) for c in seen.status.conditions}
     already = event.type == "Warning" and (event.reason, event.message) in said
     return () if already else (event,)
-
-
-_SOON: Final = timedelta(seconds=5)
-_LATE: Final = timedelta(minutes=1)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 
 from modelops.api.v1alpha1.gitsource import Outcomes
-from modelops.api.v1alpha1.modelrelease import ReleaseRecord
+from modelops.api.v1alpha1.modelrelease_status import ReleaseRecord
 from modelops.domain.plan import FileCommit
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")

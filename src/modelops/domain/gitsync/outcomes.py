@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelops.api.v1alpha1.gitsource import GitSourceSpec, GitSourceStatus, OutcomesStatus, WrittenOutcome
-from modelops.api.v1alpha1.modelrelease import ReleaseRecord
+from modelops.api.v1alpha1.modelrelease_status import ReleaseRecord
 from modelops.domain import status as statuses
 from modelops.domain.gitsync.outcome_file import outcome_commit
 from modelops.domain.plan import AppendCommits, ConditionSpec, EventSpec, Plan, Setback

@@ -7,7 +7,8 @@ not count at this weight: the step begins anew.
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
+from modelops.domain.analysis.split import at_new_weight
 from modelops.domain.release.measure import fresh_step
 
 _SLACK: Final = timedelta(seconds=2)
@@ -15,6 +16,7 @@ _SLACK: Final = timedelta(seconds=2)
 _TIMES: Final = (
     "step_started_at",
     "weight_verified_at",
+    "unconfirmed_since",
     "last_measured_at",
     "analysis_started_at",
     "retiring_since",
@@ -54,4 +56,5 @@ def set_right(status: ModelReleaseStatus, now: datetime) -> tuple[ModelReleaseSt
     if status.step_started_at is not None:
         ahead["step_started_at"] = now
     ahead["analysis"] = fresh_step(status.analysis)
+    ahead["split"] = at_new_weight(status.split)
     return status.model_copy(update=ahead), back

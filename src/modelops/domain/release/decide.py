@@ -13,10 +13,10 @@ from typing import Final
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, SERVICE
 from modelops.api.manifest import dotted
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain import status as statuses
 from modelops.domain.plan import Action, ConditionSpec, DeleteObject, Plan, SetAlias
-from modelops.domain.release import in_force, objects, placing, settle, smoke_test
+from modelops.domain.release import believing, in_force, objects, placing, settle, smoke_test, telling
 from modelops.domain.release.alias import alias_set_right
 from modelops.domain.release.clock import set_right
 from modelops.domain.release.commands import handle
@@ -124,7 +124,9 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
         return turn.with_status(waiting_for=f"a human: {turn.status.paused_reason}; promote or abort")
     if seen.unfit and not is_past_all(turn.status):
         return turn.with_status(waiting_for=f"a MetricTemplate that fits: {_first(seen.unfit)}", eta=None)
-    moved = move(seen, turn, weigh(turn.status.analysis, seen.spec.analysis, seen.now).waiting)
+    if doubt := believing.doubt(seen.spec, turn.status):
+        return believing.held(seen, turn, doubt)
+    moved = move(seen, turn, weigh(turn.status, seen.spec.analysis, seen.now).waiting)
     if moved.failed:
         return _end(seen, moved.turn, "RolledBack", moved.failed)
     return _promote(seen, moved.turn, moved.promoted) if moved.promoted else moved.turn
@@ -132,14 +134,17 @@ def _drive(seen: Observed, turn: Turn) -> Turn:
 
 def _measure(seen: Observed, turn: Turn) -> tuple[Turn, str, str]:
     """Take the readings in; return also why to roll back, and why to pause."""
-    analysis, by_request = seen.spec.analysis, not placing.is_used(seen.spec)
-    if seen.readings and turn.status.canary == seen.status.canary:
-        figures = tally(turn.status, analysis, seen.readings, seen.now, by_request=by_request)
-        turn = turn.with_status(analysis=figures, last_measured_at=seen.now)
+    analysis, same = seen.spec.analysis, turn.status.canary == seen.status.canary
+    if seen.readings and same:
+        figures = tally(turn.status, analysis, seen.readings, seen.now)
+        looked = turn.with_status(analysis=figures, last_measured_at=seen.now)
+        turn = replace(looked, events=(*turn.events, *telling.verdicts(turn.status, looked.status)))
     else:
         turn = turn.with_status(analysis=tally(turn.status, analysis, {}, seen.now))
-    found = weigh(turn.status.analysis, analysis, seen.now)
-    return turn, found.failed, found.hold
+    found = weigh(turn.status, analysis, seen.now)
+    if seen.requests is not None and same:
+        turn = replace(turn, status=believing.taken(seen.spec, turn.status, seen.requests, seen.now))
+    return turn, found.failed, believing.alarm(seen.spec, turn.status) or found.hold
 
 
 def _initial(seen: Observed, turn: Turn) -> Turn:
@@ -147,7 +152,7 @@ def _initial(seen: Observed, turn: Turn) -> Turn:
     if smoke_test.is_awaited(seen.spec, turn.status):
         return turn.with_status(waiting_for=smoke_test.awaited_words(turn.status))
     if turn.status.weight == 100:
-        return _promote(seen, turn, "Initial: the first version, nothing to compare with")
+        return _promote(seen, turn, f"Initial: {seen.last_good or 'the first version, nothing to compare with'}")
     bringer = "the Service" if placing.is_used(seen.spec) else "the gateway"
     return turn.with_status(desired_weight=100, waiting_for=objects.refusal(seen.route) or bringer)
 
@@ -249,16 +254,19 @@ def _when(seen: Observed, status: ModelReleaseStatus) -> timedelta:
     due = [seen.now + _IDLE, *next_watch(seen, status), *smoke_test.next_look(seen.spec, status, seen.now)]
     if status.eta is not None:
         due.append(status.eta)
+    if status.queued_version is not None and status.canary is None and seen.status.canary is not None:
+        # No event tells of what this pass has ended.
+        due.append(seen.now)
     if status.retiring and status.retiring_since is not None:
         due += [leaves_at(seen, status, one, status.retiring_since) for one in status.retiring]
     if placing.is_settling(seen, status) or (status.canary is not None and status.ready_since is None):
         # Pods are not watched: what keeps them is asked again.
         due.append(seen.now + _ASK_AGAIN)
     if status.canary is not None:
-        look = next_look(status, seen.spec.analysis)
-        if look is not None:
-            due.append(look)
+        looks = next_look(status, seen.spec.analysis), believing.next_count(seen.spec, status)
+        due += [look for look in looks if look is not None]
+        ends = [in_force.given_up_at(seen, status)]
         if status.ready_since is None:
-            until = given_up_at(seen, status, status.canary)
-            due += [until] if until > seen.now else []
+            ends.append(given_up_at(seen, status, status.canary))
+        due += [until for until in ends if until is not None and until > seen.now]
     return max(timedelta(milliseconds=50), min(due) - seen.now)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import MetricStatus
+from modelops.api.v1alpha1.analysis_status import MetricStatus
 
 _ROOM: Final = 40 * 1024
 """Bytes of JSON for all metrics; a status has at most 64 KiB, and the history and the conditions need theirs."""

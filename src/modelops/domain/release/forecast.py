@@ -7,7 +7,8 @@ looks that a metric needs, and windows. Servers and the gateway are taken to nee
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.analysis import Analysis
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
+from modelops.api.v1alpha1.modelrelease import Step
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.release.gate import closed
 from modelops.domain.release.looks import interval_of
 from modelops.domain.release.observed import Observed

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from modelops.api.v1alpha1.control import Freeze
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.turn import Turn
 from modelops.domain.release.windows import opening, window_words

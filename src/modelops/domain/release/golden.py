@@ -1,10 +1,15 @@
 """How golden requests were answered, and what that is worth. Pure; the answers are gathered by reconcile/smoke.py."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
 
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.smoke import GoldenRequestStatus, SmokeTest
 from modelops.domain.quantities import quantity
+
+WITHIN: Final = timedelta(minutes=1)
+"""For all golden requests of one test together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Which metrics have no answer at this weight: while one has none, the weight does not rise. Pure."""
 
-from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import MetricStatus
 from modelops.domain.release.looks import is_complete
 
 

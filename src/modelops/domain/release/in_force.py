@@ -4,11 +4,14 @@ Pure; part of decide.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
+from modelops.domain.analysis.split import at_new_weight
 from modelops.domain.plan import ApplyObject
 from modelops.domain.release import objects, placing, routing
+from modelops.domain.release.gate import shut_for
 from modelops.domain.release.leaving import staying
 from modelops.domain.release.measure import fresh_step
 from modelops.domain.release.observed import Observed
@@ -52,6 +55,8 @@ def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
     """Return the status with what was put into force since: the wanted weight and routing."""
     told, weight = routing.told(_wanted(seen, status)), _reached(seen, status)
     same = status.weight == weight and status.routing == told
+    if same and status.unconfirmed_since is not None:
+        status = status.model_copy(update={"unconfirmed_since": None})
     if same and (status.weight_verified_at is not None or not routing.gets_requests(status)):
         return status
     if not _is_brought(seen, status):
@@ -62,11 +67,13 @@ def confirm(seen: Observed, status: ModelReleaseStatus) -> ModelReleaseStatus:
             "weight": weight,
             "routing": told,
             "weight_verified_at": seen.now,
+            "unconfirmed_since": None,
             # What waits for a routing begins with it; a step that sets a weight is left once it is in force.
             "step_started_at": status.step_started_at if status.routing == told else seen.now,
             "last_measured_at": None,
             "analysis_started_at": status.analysis_started_at or (seen.now if exposed else None),
             "analysis": fresh_step(status.analysis),
+            "split": at_new_weight(status.split),
         }
     )
 
@@ -80,6 +87,20 @@ def awaited(seen: Observed, status: ModelReleaseStatus) -> str:
         return placing.awaited(seen, status)
     what = f"weight {status.desired_weight}" if status.routing == told else f"the routes{routing.words(told)}"
     return objects.refusal(seen.route) or f"the gateway to confirm {what}"
+
+
+def given_up_at(seen: Observed, status: ModelReleaseStatus) -> datetime | None:
+    """Return when a canary is given up that waits for a weight or a routing; None while it waits for none.
+
+    What undo brings back waits on: to give it up would be to go back to what is worse.
+    """
+    since = status.unconfirmed_since
+    if since is None or status.undo_to is not None:
+        return None
+    if placing.is_used(seen.spec):
+        # Until its own servers are ready the deadline is theirs.
+        since = max(since, status.ready_since or seen.now)
+    return since + seen.spec.progress_deadline
 
 
 def _is_rid_of(seen: Observed, revisions: Sequence[str]) -> bool:
@@ -100,6 +121,18 @@ def _is_brought(seen: Observed, status: ModelReleaseStatus) -> bool:
     return route is not None and not objects.needed(route, seen.route) and objects.confirmed(seen.route)
 
 
+def withholds(seen: Observed, status: ModelReleaseStatus) -> bool:
+    """Return whether a header route or a mirror may not begin now that the steps so far ask for."""
+    return _wanted(seen, status) != _asked(seen, status)
+
+
 def _wanted(seen: Observed, status: ModelReleaseStatus) -> routing.Routing:
+    asked = _asked(seen, status)
+    # Steps that changed under a canary may ask at once for what a step would have waited with.
+    shut = status.paused_reason is not None or shut_for(seen, status) is not None
+    return routing.begun(asked, status.routing) if shut else asked
+
+
+def _asked(seen: Observed, status: ModelReleaseStatus) -> routing.Routing:
     # Steps that changed under a canary may bring it a route before it has passed the smoke test.
     return _BY_WEIGHT if is_awaited(seen.spec, status) else routing.wanted(seen.spec, status)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import RevisionStatus
+from modelops.api.v1alpha1.modelrelease_status import RevisionStatus
 
 _TAG: Final = "modelops.inputs"
 _NUMBERS: Final = frozenset({"integer", "long", "float", "double"})

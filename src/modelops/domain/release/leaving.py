@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release.observed import Observed
 
 _LONGEST_DRAIN: Final = timedelta(seconds=30)

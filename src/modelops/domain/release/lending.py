@@ -4,7 +4,8 @@ A weight rises by one server at a time, so that stable is short of one at most w
 are as many as are wanted. The last one stays stable's until the promotion.
 """
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.release.placing import Servers, split
 from modelops.domain.release.steps import effective_steps, weight_after
 

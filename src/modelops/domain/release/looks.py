@@ -2,16 +2,17 @@
 
 Windows begin warmUp after the gateway confirmed the weight; the first look at a weight comes one interval later. Looks
 go on in pauses. After an Error the next look comes sooner, then ever later, up to the interval. What is compared with
-stable is not asked where stable has no traffic.
+stable is not asked where stable has no traffic, and answers to the same requests not where there are no copies of them.
 """
 
 from datetime import datetime, timedelta
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
-from modelops.domain.analysis.verdicts import needs_stable
-from modelops.domain.release.routing import gets_requests
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import MetricStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
+from modelops.domain.analysis.verdicts import is_paired, needs_stable
+from modelops.domain.release.routing import gets_copies, gets_requests
 
 _RETRY: Final = timedelta(seconds=10)
 
@@ -59,6 +60,11 @@ def is_alone(status: ModelReleaseStatus) -> bool:
     return status.weight == 100
 
 
+def lacks_copies(status: ModelReleaseStatus, metric: Metric) -> bool:
+    """Return whether a metric would compare answers to the same requests, and the canary gets none of stable's now."""
+    return is_paired(metric) and not gets_copies(status)
+
+
 def is_complete(found: MetricStatus, metric: Metric) -> bool:
     """Return whether a metric has had all of its looks at this weight."""
     in_a_row = metric.consecutive_success_limit
@@ -76,7 +82,7 @@ def _looks(status: ModelReleaseStatus, analysis: Analysis) -> dict[str, datetime
     return {
         m.name: _look(m, found.get(m.name), start, begun, interval_of(m, analysis))
         for m in analysis.metrics
-        if not (needs_stable(m) and is_alone(status))
+        if not (needs_stable(m) and is_alone(status)) and not lacks_copies(status, m)
     }
 
 

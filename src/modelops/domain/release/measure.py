@@ -10,21 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from modelops.api.v1alpha1.analysis import (
-    Analysis,
-    ComparisonStatus,
-    Measurement,
-    Metric,
-    MetricStatus,
-    Outcome,
-    RangeStatus,
-)
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
-from modelops.domain.analysis.sequential import alarm_level, compared, counted, mismatch, split_checked_by
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import ComparisonStatus, Measurement, MetricStatus, Outcome, RangeStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
+from modelops.domain.analysis.sequential import alarm_level, compared, counted
 from modelops.domain.analysis.verdicts import Judgement, Reading, bound, counts_requests, is_sequential, judge_of
 from modelops.domain.release.fitting import fitted
-from modelops.domain.release.looks import is_complete
-from modelops.domain.release.routing import split_weight
+from modelops.domain.release.looks import is_complete, lacks_copies
 
 _KEPT: Final = 10
 
@@ -43,12 +35,7 @@ class Tally:
 
 
 def tally(
-    status: ModelReleaseStatus,
-    analysis: Analysis,
-    readings: Mapping[str, Reading],
-    now: datetime,
-    *,
-    by_request: bool = True,
+    status: ModelReleaseStatus, analysis: Analysis, readings: Mapping[str, Reading], now: datetime
 ) -> tuple[MetricStatus, ...]:
     """Return every metric's figures with one more measurement of those that were read.
 
@@ -57,7 +44,6 @@ def tally(
         analysis: of the release.
         readings: by metric.
         now: the time.
-        by_request: whether each request is sent by weight; a Service sends connections, which says less.
     """
     before = {metric.name: metric for metric in status.analysis}
     return fitted(
@@ -66,7 +52,6 @@ def tally(
                 before.get(metric.name) or MetricStatus(name=metric.name),
                 metric,
                 readings.get(metric.name),
-                split_weight(status) if by_request else None,
                 analysis,
                 now,
             )
@@ -76,7 +61,7 @@ def tally(
 
 
 def looked(
-    found: MetricStatus, spec: Metric, reading: Reading, weight: int | None, analysis: Analysis
+    found: MetricStatus, spec: Metric, reading: Reading, analysis: Analysis
 ) -> tuple[Judgement, ComparisonStatus | None]:
     """Return what one look comes to, and the comparison with stable that has taken it in.
 
@@ -84,19 +69,18 @@ def looked(
         found: the metric's figures before.
         spec: the metric.
         reading: what was answered.
-        weight: percent in force for the canary; None where requests come to it other than by weight.
         analysis: of the release.
     """
     judge = judge_of(spec)
     if not is_sequential(spec):
         return judge.judge(reading), None
-    checked = weight if spec.name == split_checked_by(analysis) else None
-    comparison = counted(found.comparison, spec, reading.counts, checked)
+    comparison = counted(found.comparison, spec, reading.counts)
     return judge.judge(reading, compared(spec, comparison, alarm_level(analysis))), comparison
 
 
-def weigh(metrics: tuple[MetricStatus, ...], analysis: Analysis, now: datetime) -> Tally:
+def weigh(status: ModelReleaseStatus, analysis: Analysis, now: datetime) -> Tally:
     """Return what the metrics' figures mean under the limits and policies; a dry run means nothing."""
+    metrics = status.analysis
     failed, hold, waiting = "", "", []
     specs = {metric.name: metric for metric in analysis.metrics}
     for found in metrics:
@@ -105,7 +89,7 @@ def weigh(metrics: tuple[MetricStatus, ...], analysis: Analysis, now: datetime) 
             continue
         failed = failed or _why_failed(found, spec, analysis)
         hold = hold or _why_held(found, spec, analysis, now)
-        if words := _still_waiting(found, spec):
+        if not lacks_copies(status, spec) and (words := _still_waiting(found, spec)):
             waiting.append(f"{found.name}: {words}")
     return Tally(metrics, failed, hold, "; ".join(waiting)[:400])
 
@@ -145,17 +129,12 @@ def fresh_step(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
 
 
 def another_chance(metrics: tuple[MetricStatus, ...]) -> tuple[MetricStatus, ...]:
-    """Return the figures after a human's word: what paused the release may be tolerated anew; failures stay.
-
-    Whether the traffic is split as weighted is watched anew, too.
-    """
+    """Return the figures after a human's word: what paused the release may be tolerated anew; failures stay."""
     anew = {"inconclusive": 0, "consecutive_errors": 0, "no_data_since": None, "error_since": None}
     looks = {"step_looks": 0, "consecutive_passes": 0}
 
     def tolerated(metric: MetricStatus) -> MetricStatus:
-        comparison = metric.comparison and metric.comparison.model_copy(update={"split": None})
-        more = looks if metric.outcome == "Inconclusive" else {}
-        return metric.model_copy(update={**anew, **more, "comparison": comparison})
+        return metric.model_copy(update=anew | (looks if metric.outcome == "Inconclusive" else {}))
 
     return tuple(tolerated(metric) for metric in metrics)
 
@@ -173,14 +152,14 @@ def closed(metrics: tuple[MetricStatus, ...], *, promoted: bool) -> tuple[Metric
 def _begun_anew(comparison: ComparisonStatus | None) -> ComparisonStatus | None:
     if comparison is None:
         return None
-    return ComparisonStatus(evidence=comparison.evidence, split=comparison.split)
+    return ComparisonStatus(evidence=comparison.evidence)
 
 
 def _measured(
-    found: MetricStatus, spec: Metric, reading: Reading | None, weight: int | None, analysis: Analysis, now: datetime
+    found: MetricStatus, spec: Metric, reading: Reading | None, analysis: Analysis, now: datetime
 ) -> MetricStatus:
     if reading is not None:
-        judged, comparison = looked(found, spec, reading, weight, analysis)
+        judged, comparison = looked(found, spec, reading, analysis)
         found = _counted(found, judged, reading, now).model_copy(update={"comparison": comparison})
     limits = spec.threshold_range and RangeStatus(min=spec.threshold_range.min, max=spec.threshold_range.max)
     judged_by = {"bound": bound(spec), "threshold_range": limits}
@@ -240,8 +219,6 @@ def _why_failed(found: MetricStatus, spec: Metric, analysis: Analysis) -> str:
 
 def _why_held(found: MetricStatus, spec: Metric, analysis: Analysis, now: datetime) -> str:
     outcome, (verdict, words) = outcome_of(found, spec), _last(found)
-    if unlike := mismatch(found.comparison, alarm_level(analysis)):
-        return unlike
     if outcome == "Inconclusive":
         return f"Inconclusive: {found.name}: {_undecided(found, spec)}"
     if outcome == "Error" and _error_policy(spec, analysis) == "Pause":

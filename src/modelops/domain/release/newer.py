@@ -6,7 +6,7 @@ To want what serves again ends whatever is on its way at once, at any hour and u
 from dataclasses import replace
 from typing import Final
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.release import placing, settle
 from modelops.domain.release.gate import closed, held, moment
 from modelops.domain.release.observed import Observed
@@ -18,7 +18,8 @@ _IGNORED: Final = 10
 def choose(seen: Observed, turn: Turn) -> Turn:
     """Make the wanted revision the canary, unless it serves already, was given up, or has to wait."""
     target = seen.target
-    turn = turn.with_status(waiting_for=None, eta=None, held_by=None, queued_version=None)
+    then = None if turn.status.canary is None else seen.then
+    turn = turn.with_status(waiting_for=None, eta=None, held_by=None, queued_version=then)
     if target is None or turn.status.undo_to is not None:
         # What is brought back serves first; then what the spec asks for may try.
         return turn
@@ -54,7 +55,8 @@ def _begin(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:
         return held(seen, turn.with_status(queued_version=target.version), shut, what)
     turn = replace(turn, status=settle.begin(status, target, seen.now), decisive=True)
     words = f"version {target.version}, revision {target.revision}{_outdated(status, target)}"
-    return turn.saying("CanaryStarted", words)
+    words += f"; {seen.last_good}" if seen.last_good else ""
+    return turn.with_status(queued_version=seen.then).saying("CanaryStarted", words)
 
 
 def _refused(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:

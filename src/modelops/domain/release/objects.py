@@ -10,7 +10,8 @@ from typing import Any, Final
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, SERVICE
 from modelops.api.labels import MANAGED_BY, MANAGER, OWNER_KIND, OWNER_NAME, RELEASE
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import RevisionStatus
 from modelops.domain.plan import Action, ApplyObject
 from modelops.domain.release import routing
 from modelops.domain.release.revision import ServingDefaults, child_name, labels_of, pod_template, selector_of
@@ -67,7 +68,7 @@ def revision_objects(
     """
     name = child_name(owner.name, revision.revision)
     kept = ((record or {}).get("data") or {}).get("template")
-    template = kept or pod_template(spec, owner.name, revision, defaults)
+    template = kept or pod_template(spec, owner.name, owner.uid, revision, defaults)
     selector = selector_of(owner.name, revision.revision)
     metadata = _metadata(owner, name, labels_of(owner.name, revision.revision))
     deployment = {"selector": {"matchLabels": selector}, "template": template, "replicas": replicas}

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from modelops.api.v1alpha1.control import Freeze
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
+from modelops.domain.analysis.split import Requests
 from modelops.domain.analysis.verdicts import Reading
 from modelops.domain.release.golden import Answers
 from modelops.domain.release.objects import Gateway
@@ -27,7 +29,7 @@ class Observed:
     """Metrics that name a MetricTemplate that they can use ask for themselves here."""
     status: ModelReleaseStatus
     target: RevisionStatus | None
-    """The revision that the spec asks for now; None while there is none."""
+    """The revision that is to come next: the one that the spec asks for, but see `then`; None while there is none."""
     waiting: str
     """Why there is no target, or why it may be stale."""
     rival: str
@@ -60,8 +62,14 @@ class Observed:
     """Which older HTTPRoute takes the requests of this release, or nothing."""
     unlike: str = ""
     """Why the target would refuse requests that stable answers, or nothing."""
+    last_good: str = ""
+    """What is to be said of the version that promotedAlias names, where nothing serves and another is asked for."""
+    then: str | None = None
+    """The version that the spec asks for, where the target is the one that promotedAlias names."""
     golden: Answers | None = None
     """Of the canary to the golden requests; None when it is not time to send them, or not all of them have come."""
+    requests: Requests | None = None
+    """As the gateway counted them of canary and stable; None when it is not time to ask."""
 
     def name_of(self, revision: str) -> str:
         """Return the name of a revision's objects."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from modelops.api.labels import REVISION
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.plan import ApplyObject
 from modelops.domain.release import objects
 from modelops.domain.release.objects import release_labels

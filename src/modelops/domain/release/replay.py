@@ -12,18 +12,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 from modelops.api.kinds import CONTROLLERREVISION, DEPLOYMENT, DISRUPTIONBUDGET, HTTPROUTE, MODELRELEASE, SERVICE
-from modelops.api.v1alpha1.analysis import Metric, MetricStatus, Verdict
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.analysis import Metric
+from modelops.api.v1alpha1.analysis_status import MetricStatus, Verdict
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.analysis.means import Moments, Pair, moments
-from modelops.domain.analysis.verdicts import Counts, Reading, is_drift, is_mean, is_sequential
+from modelops.domain.analysis.split import Requests
+from modelops.domain.analysis.verdicts import Counts, Reading, counts_requests, is_drift, is_mean, is_sequential
 from modelops.domain.plan import Action, ApplyObject, DeleteObject
+from modelops.domain.release import believing
 from modelops.domain.release.decide import decide_release
-from modelops.domain.release.looks import counts_from, due, look_at
+from modelops.domain.release.looks import counts_from, due, lacks_copies, look_at
 from modelops.domain.release.measure import looked
 from modelops.domain.release.objects import Gateway
 from modelops.domain.release.observed import Obj, Observed
 from modelops.domain.release.revision import ServingDefaults, revision_of
-from modelops.domain.release.routing import gets_requests, split_weight
+from modelops.domain.release.routing import gets_requests
 from modelops.domain.release.steps import effective_steps, waits_for_human
 from modelops.domain.release.strategies import resolved
 from modelops.workflows.render import Owner
@@ -96,7 +100,7 @@ def play(name: str, spec: ModelReleaseSpec, ticks: Sequence[Tick]) -> Replay:
     for tick in ticks:
         world = replace(world, now=_START + timedelta(seconds=tick.at))
         seen = dict(_seen(world, tick))
-        world = world.rest({metric.name: world.reading(tick, metric) for metric in world.due()})
+        world = world.rest({metric.name: world.reading(tick, metric) for metric in world.due()}, world.requests(tick))
         played.append(Played(tick.at, _weight(world.status), seen))
         if world.status.canary is None:
             return _ended(world.status, tick.at, played)
@@ -161,20 +165,31 @@ class _World:
             return None
         return Counts.of(max(since, _START), self.now, (Pair(mine, other),))
 
-    def rest(self, readings: Mapping[str, Reading] | None = None) -> "_World":
+    def requests(self, tick: Tick) -> Requests | None:
+        """Return what the gateway counted, as far as one of its metrics says so of both; None: it is not asked."""
+        if (since := believing.counts_from(self.spec, self.status, self.now)) is None:
+            return None
+        for metric in self.spec.analysis.metrics:
+            answer = tick.answers.get(metric.name, Reading())
+            stable = answer.stable or Reading()
+            if counts_requests(metric) and answer.samples is not None and stable.samples is not None:
+                return Requests(since, self.now, answer.samples, stable.samples)
+        return Requests(since, since)
+
+    def rest(self, readings: Mapping[str, Reading] | None = None, requests: Requests | None = None) -> "_World":
         """Return the world after as many reconciles as there is something to do, the readings given to the first."""
         world = self
         for _ in range(_PASSES):
             before = world
-            plan = decide_release(world.observed(readings or {}))
+            plan = decide_release(world.observed(readings or {}, requests))
             assert isinstance(plan.status, ModelReleaseStatus)
             world = replace(world, status=plan.status, objects=_acted(world.objects, plan.actions))
             if readings is None and (world.status, world.objects) == (before.status, before.objects):
                 return world
-            readings = None
+            readings = requests = None
         return world
 
-    def observed(self, readings: Mapping[str, Reading]) -> Observed:
+    def observed(self, readings: Mapping[str, Reading], requests: Requests | None) -> Observed:
         """Return one look at it."""
 
         def children(plural: str) -> dict[str, Obj]:
@@ -198,6 +213,7 @@ class _World:
             gateway=_GATEWAY,
             defaults=_DEFAULTS,
             now=self.now,
+            requests=requests,
         )
 
 
@@ -243,7 +259,7 @@ def _seen(world: _World, tick: Tick) -> Iterator[tuple[str, Seen]]:
     asked = {metric.name for metric in world.due()}
     for metric in world.spec.analysis.metrics:
         before = next((one for one in world.status.analysis if one.name == metric.name), MetricStatus(name=metric.name))
-        judged, _ = looked(before, metric, world.reading(tick, metric), split_weight(world.status), world.spec.analysis)
+        judged, _ = looked(before, metric, world.reading(tick, metric), world.spec.analysis)
         reason = judged.message
         if metric.name not in asked:
             reason += f"; not counted: {_why_not(world, metric)}"
@@ -256,7 +272,9 @@ def _why_not(world: _World, metric: Metric) -> str:
     look = look_at(world.status, world.spec.analysis, metric)
     if look is not None:
         return f"not due before {(look - _START).total_seconds():g} s"
-    return "no weight is in force" if not gets_requests(world.status) else "its looks at this weight are over"
+    if not gets_requests(world.status):
+        return "no weight is in force"
+    return "the canary gets no copies" if lacks_copies(world.status, metric) else "its looks at this weight are over"
 
 
 def _weight(status: ModelReleaseStatus) -> int:

@@ -7,19 +7,22 @@ import copy
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from modelops.api.labels import MANAGED_BY, MANAGER, MODEL, OWNER_KIND, OWNER_NAME, RELEASE, REVISION
 from modelops.api.secrets import REGISTRY_LOGIN, from_secret
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, ReleaseLineage, RevisionStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, ReleaseLineage, RevisionStatus
 
 PORT: Final = 8080
 _LENGTH: Final = 10
 _DIRECTORY: Final = "MODEL_DIR"
 """Variable that holds where the fetched model lies."""
+ANSWERS_KEY: Final = "ANSWERS_KEY"
+"""Variable that holds the key to the answers that our server keeps."""
 _V2: Final[Mapping[str, str]] = {"ready": "/v2/health/ready", "live": "/v2/health/live"}
 _RESTRICTED: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _POD: Final = {
@@ -40,6 +43,8 @@ class ServingDefaults:
     mlserver_image: str = ""
     registry_secret: str | None = None
     """The Secret with MLflow's login in the release's namespace, for our own containers only."""
+    pull_secrets: Sequence[str] = ()
+    """The Secrets in the release's namespace that images are pulled with. A team's own template names its own."""
 
     def image_of(self, runtime: str) -> str:
         """Return the image of a runtime's server."""
@@ -129,12 +134,33 @@ def selector_text(release: str, revision: str) -> str:
     return ",".join(f"{key}={value}" for key, value in selector_of(release, revision).items())
 
 
+def answers_key(uid: str) -> str:
+    """Return what the operator shows a release's servers to see the answers that they keep, a bearer token.
+
+    It tells nobody anything who may not read the namespace: who may sees the uid, and the answers in the pods.
+
+    Args:
+        uid: of the release.
+    """
+    return hashlib.sha256(f"answers of {uid}".encode()).hexdigest()
+
+
 def pod_template(
-    spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaults: ServingDefaults
+    spec: ModelReleaseSpec, release: str, uid: str, revision: RevisionStatus, defaults: ServingDefaults
 ) -> dict[str, Any]:
-    """Return the core/v1 PodTemplateSpec that serves a revision."""
+    """Return the core/v1 PodTemplateSpec that serves a revision.
+
+    Args:
+        spec: of the release.
+        release: its name.
+        uid: its uid.
+        revision: which one.
+        defaults: the operator's configuration.
+    """
     custom = spec.serving.pod_template
-    template = copy.deepcopy(custom) if custom is not None else _ours(spec, release, revision, defaults)
+    template = copy.deepcopy(custom) if custom is not None else _ours(spec, release, uid, revision, defaults)
+    if custom is None and defaults.pull_secrets:
+        template["spec"]["imagePullSecrets"] = [{"name": name} for name in defaults.pull_secrets]
     metadata = template.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), **labels_of(release, revision.revision)}
     metadata["labels"][MODEL] = _label(spec.model.name)
@@ -154,7 +180,9 @@ def pod_template(
     return template
 
 
-def _ours(spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaults: ServingDefaults) -> dict[str, Any]:
+def _ours(
+    spec: ModelReleaseSpec, release: str, uid: str, revision: RevisionStatus, defaults: ServingDefaults
+) -> dict[str, Any]:
     match spec.serving.runtime:
         case "mlserver":
             return _fetched(spec, release, revision, defaults, ["mlserver", "start", f"$({_DIRECTORY})"], _V2)
@@ -170,6 +198,7 @@ def _ours(spec: ModelReleaseSpec, release: str, revision: RevisionStatus, defaul
     container["env"] = [
         {"name": _DIRECTORY, "value": "/models"},
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - of the server's own container
+        {"name": ANSWERS_KEY, "value": answers_key(uid)},
         *from_secret(defaults.registry_secret, REGISTRY_LOGIN),
     ]
     container["volumeMounts"] = [

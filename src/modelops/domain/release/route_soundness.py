@@ -14,6 +14,9 @@ def unsound_routes(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
     where: Path = ("spec", "strategy")
     if spec.strategy.ab_test is not None:
         yield from _matches(spec.strategy.ab_test.match, (*where, "abTest", "match"))
+    blue_green = spec.strategy.blue_green
+    if blue_green is not None and blue_green.pre_promotion is not None:
+        yield from _matches(blue_green.pre_promotion.match or (), (*where, "blueGreen", "prePromotion", "match"))
     if spec.strategy.canary is None:
         return
     steps = spec.strategy.canary.steps

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, Step
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Step
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.api.v1alpha1.routing import CookieMatch, HeaderRoute, RequestMatch, RoutingStatus
 from modelops.domain.release.steps import effective_steps
 
@@ -46,6 +47,12 @@ def wanted(spec: ModelReleaseSpec, status: ModelReleaseStatus) -> Routing:
     return Routing() if alone or status.undo_to is not None else after(effective_steps(spec.strategy)[: status.step])
 
 
+def begun(routing: Routing, found: RoutingStatus | None) -> Routing:
+    """Return of a routing what is in force already: routes of the same names, and no more copies."""
+    names, percent = ((), 0) if found is None else (found.header_routes, found.mirror_percent)
+    return Routing(tuple(one for one in routing.header_routes if one.name in names), min(routing.mirror, percent))
+
+
 def told(routing: Routing) -> RoutingStatus | None:
     """Return what the status says of a routing that is in force; None for nothing but weights."""
     if routing == Routing():
@@ -59,6 +66,11 @@ def told(routing: Routing) -> RoutingStatus | None:
 def gets_requests(status: ModelReleaseStatus) -> bool:
     """Return whether the gateway confirmed anything that sends requests to the canary."""
     return status.weight > 0 or status.routing is not None
+
+
+def gets_copies(status: ModelReleaseStatus) -> bool:
+    """Return whether the gateway confirmed that the canary gets copies of users' requests, and nothing else."""
+    return status.routing is not None and status.routing.mirror_percent > 0
 
 
 def split_weight(status: ModelReleaseStatus) -> int | None:

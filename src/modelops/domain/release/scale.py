@@ -5,7 +5,8 @@ Servers come before traffic: a step that raises the weight is counted with the w
 weights are made of servers all of it is otherwise, see `placing`.
 """
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.release import lending, objects, placing
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import after

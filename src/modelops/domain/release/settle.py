@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from modelops.api.v1alpha1.analysis import MetricStatus
-from modelops.api.v1alpha1.modelrelease import MetricRecord, ModelReleaseStatus, ReleaseRecord, RevisionStatus
+from modelops.api.v1alpha1.analysis_status import MetricStatus
+from modelops.api.v1alpha1.modelrelease_status import MetricRecord, ModelReleaseStatus, ReleaseRecord, RevisionStatus
 from modelops.domain.release.measure import closed
 
 _HISTORY: Final = 10
@@ -105,7 +105,7 @@ def ended(status: ModelReleaseStatus, outcome: Outcome, now: datetime, message: 
     return status.model_copy(update=update)
 
 
-def undone(status: ModelReleaseStatus, back: RevisionStatus, steps: int, now: datetime) -> ModelReleaseStatus:
+def undone(status: ModelReleaseStatus, back: RevisionStatus, steps: int, now: datetime, by: str) -> ModelReleaseStatus:
     """Return the status on the way back to a revision that was promoted before; the one that serves is held back.
 
     Args:
@@ -113,10 +113,11 @@ def undone(status: ModelReleaseStatus, back: RevisionStatus, steps: int, now: da
         back: the revision to serve again.
         steps: how many steps the spec has; none of them is taken.
         now: the time.
+        by: whose word it was.
     """
     stable = status.stable
     assert stable is not None
-    message = f"undone by hand: back to version {back.version}"
+    message = f"undone {by}: back to version {back.version}"
     held = tuple(revision for revision in status.aborted if revision not in (stable.revision, back.revision))
     held_back = status.model_copy(
         update={
@@ -135,10 +136,12 @@ _CLEAN: Final[dict[str, Any]] = {
     "weight": 0,
     "desired_weight": 0,
     "weight_verified_at": None,
+    "unconfirmed_since": None,
     "routing": None,
     "last_measured_at": None,
     "analysis_started_at": None,
     "analysis": (),
+    "split": None,
     "paused_reason": None,
     "capacity_missing_since": None,
     "starting_since": None,

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.api.v1alpha1.smoke import SmokeTest, SmokeTestStatus
 from modelops.domain.release.golden import Judged, judged
 from modelops.domain.release.observed import Observed

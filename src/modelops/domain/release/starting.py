@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelops.api.v1alpha1.common import format_duration
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, RevisionStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RevisionStatus
 from modelops.domain.plan import EventSpec
 from modelops.domain.release import objects
 from modelops.domain.release.observed import Observed

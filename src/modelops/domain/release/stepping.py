@@ -6,7 +6,9 @@ as it needs are ready and no metric's last look was NoData or Error.
 
 from dataclasses import dataclass, replace
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus, Step
+from modelops.api.v1alpha1.common import format_duration
+from modelops.api.v1alpha1.modelrelease import Step
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.analysis.verdicts import needs_stable
 from modelops.domain.release import in_force, lending, placing, smoke_test
 from modelops.domain.release.approvals import approval_words
@@ -49,9 +51,8 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
         waiting: which metrics have not passed at this weight, or nothing.
     """
     status, steps = turn.status, effective_steps(seen.spec.strategy)
-    if missing := in_force.awaited(seen, status):
-        short = placing.is_used(seen.spec) and not is_staffed(seen, status)
-        return _staff(seen, turn) if short else _waiting(turn, missing)
+    if (stays := _in_force(seen, turn)) is not None:
+        return stays
     if smoke_test.is_awaited(seen.spec, status):
         return _waiting(turn, smoke_test.awaited_words(status))
     if status.step >= len(steps):
@@ -71,6 +72,16 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     if step.approve is not None:
         return _waiting(turn, f"approval: `modelops release promote {seen.owner.name}`")
     return _timed(seen, turn, step, waiting)
+
+
+def _in_force(seen: Observed, turn: Turn) -> Move | None:
+    """Stay until what the steps so far ask for is in force; None once it is."""
+    status = turn.status
+    if missing := in_force.awaited(seen, status):
+        short = placing.is_used(seen.spec) and not is_staffed(seen, status)
+        return _staff(seen, turn) if short else _unconfirmed(seen, turn, missing)
+    shut = shut_for(seen, status) if in_force.withholds(seen, status) else None
+    return None if shut is None else Move(held(seen, turn, shut))
 
 
 def _timed(seen: Observed, turn: Turn, step: Step, waiting: str) -> Move:
@@ -97,7 +108,7 @@ def _timed(seen: Observed, turn: Turn, step: Step, waiting: str) -> Move:
 def _next(seen: Observed, turn: Turn) -> Move:
     """Go to the next step; what it asks for is looked at in the same turn."""
     moved = turn.with_status(step=turn.status.step + 1, step_started_at=seen.now, waiting_for=None, eta=None)
-    return move(seen, moved, weigh(moved.status.analysis, seen.spec.analysis, seen.now).waiting)
+    return move(seen, moved, weigh(moved.status, seen.spec.analysis, seen.now).waiting)
 
 
 def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
@@ -117,7 +128,12 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
     version = status.canary.version if status.canary else "?"
     last = weight == 100 and status.step >= len(effective_steps(seen.spec.strategy))
     what = "all of the traffic" if last else f"weight {weight}"
-    told = turn.with_status(desired_weight=weight, waiting_for=f"the gateway to confirm {what}", eta=None)
+    told = turn.with_status(
+        desired_weight=weight,
+        unconfirmed_since=seen.now,
+        waiting_for=f"the gateway to confirm {what}",
+        eta=None,
+    )
     if placing.is_used(seen.spec):
         told = told.with_status(waiting_for=placing.awaited(seen, told.status))
         what = placing.words(seen.spec, weight)
@@ -186,6 +202,16 @@ def _staff(seen: Observed, turn: Turn) -> Move:
     assert status.canary is not None
     wait = starting(seen, status, status.canary)
     return Move(replace(turn, status=wait.status, events=(*turn.events, *wait.events)), failed=wait.failed)
+
+
+def _unconfirmed(seen: Observed, turn: Turn, missing: str) -> Move:
+    """Wait for what was asked for to come into force, at most for progressDeadline."""
+    turn = turn.with_status(unconfirmed_since=turn.status.unconfirmed_since or seen.now)
+    until = in_force.given_up_at(seen, turn.status)
+    if until is None or seen.now < until:
+        return _waiting(turn, missing)
+    limit = format_duration(seen.spec.progress_deadline)
+    return Move(turn, failed=f"DeadlineExceeded: not in force within {limit}: {missing}")
 
 
 def _waiting(turn: Turn, what: str) -> Move:

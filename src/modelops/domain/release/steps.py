@@ -8,13 +8,16 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from modelops.api.v1alpha1.modelrelease import Analyze, ModelReleaseStatus, Pause, Step, Strategy
+from modelops.api.v1alpha1.modelrelease import Analyze, Pause, Step, Strategy
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.api.v1alpha1.routing import AbTest, HeaderRoute, Mirror, Shadow
-from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, Linear
+from modelops.api.v1alpha1.strategies import Approve, Bake, BlueGreen, Linear, PrePromotion
 
 Path = tuple[str | int, ...]
 AB_TEST = "ab-test"
 """Name of the header route of an A/B test."""
+PRE_PROMOTION = "pre-promotion"
+"""Name of the header route before the switch of a blueGreen."""
 
 
 def effective_steps(strategy: Strategy) -> tuple[Step, ...]:
@@ -49,13 +52,14 @@ def path_of(strategy: Strategy, index: int, field: str) -> Path:
     for name, chosen in (("linear", strategy.linear), ("abTest", strategy.ab_test), ("shadow", strategy.shadow)):
         if chosen is not None:
             return ("spec", "strategy", name)
-    return ("spec", "strategy", "blueGreen", "postPromotion")
+    switched = weight_after(effective_steps(strategy)[:index]) == 100
+    return ("spec", "strategy", "blueGreen", "postPromotion" if switched else "prePromotion")
 
 
 def needs_passes(strategy: Strategy) -> bool:
     """Return whether every metric must have passed before the promotion: not where the strategy has no analysis."""
     if strategy.blue_green is not None:
-        return strategy.blue_green.post_promotion is not None
+        return any(step.analyze is not None for step in effective_steps(strategy))
     return strategy.direct is None
 
 
@@ -85,14 +89,28 @@ def _ramp(linear: Linear) -> Iterator[Step]:
 
 
 def _switch(blue_green: BlueGreen) -> Iterator[Step]:
-    """Yield what happens without traffic, the switch, and what happens with all of it."""
-    if blue_green.pre_promotion is not None:
-        yield Step(bake=Bake(duration=blue_green.pre_promotion.duration))
+    """Yield what happens before users come, the switch, and what happens with all of them."""
+    before = blue_green.pre_promotion
+    yield from () if before is None else _before_users(before)
     if not blue_green.auto_promote:
         yield Step(approve=Approve())
+    if before is not None and before.mirror is not None:
+        yield Step(set_mirror=Mirror(percent=0))
     yield Step(set_weight=100)
     if blue_green.post_promotion is not None:
         yield Step(analyze=Analyze(duration=blue_green.post_promotion.duration))
+
+
+def _before_users(before: PrePromotion) -> Iterator[Step]:
+    """Yield how a revision is tried: by being there, or by requests that are not users', until all of them are."""
+    if before.match is None and before.mirror is None:
+        yield Step(bake=Bake(duration=before.duration))
+        return
+    if before.match is not None:
+        yield Step(set_header_route=HeaderRoute(name=PRE_PROMOTION, match=before.match))
+    else:
+        yield Step(set_mirror=Mirror(percent=before.mirror or 0))
+    yield Step(analyze=Analyze(duration=before.duration))
 
 
 def _ab_test(test: AbTest) -> tuple[Step, ...]:

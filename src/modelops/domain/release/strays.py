@@ -7,7 +7,7 @@ servers, and GPUs; they are taken up again as room comes.
 from collections.abc import Sequence
 
 from modelops.api.labels import REVISION
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.release.leaving import staying
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.settle import RETIRING
@@ -21,6 +21,9 @@ def taken_up(seen: Observed, status: ModelReleaseStatus, going: Sequence[str] = 
         status: as it is now.
         going: revisions whose servers end in this pass.
     """
+    if not status.history:
+        # Nothing has come to an end here: servers are left of a status that was lost, and may have requests.
+        return status
     known = {one.revision for one in staying(status)} | {*status.retiring, *going}
     found = {str((one["metadata"].get("labels") or {}).get(REVISION, "")) for one in seen.deployments.values()}
     room = RETIRING - len(status.retiring)

@@ -1,10 +1,13 @@
 """How a release stands, in words: phase, conditions, what it waits for. Pure."""
 
-from modelops.api.v1alpha1.modelrelease import ModelReleaseStatus
+from modelops.api.v1alpha1.modelrelease import Phase
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain import status as statuses
-from modelops.domain.analysis.sequential import MISMATCH
+from modelops.domain.analysis.split import MISMATCH
 from modelops.domain.plan import ConditionSpec
 from modelops.domain.release import lending, objects, placing
+from modelops.domain.release.believing import unshown
+from modelops.domain.release.load import load_words
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.revision import selector_text
 from modelops.domain.release.routing import words
@@ -44,7 +47,7 @@ def pause_reason(why: str) -> str:
     return MISMATCH if why.startswith(MISMATCH) else "Paused"
 
 
-def _phase(seen: Observed, status: ModelReleaseStatus) -> str:
+def _phase(seen: Observed, status: ModelReleaseStatus) -> Phase:
     if status.canary is None:
         if _degraded(seen, status):
             return "Degraded"
@@ -80,7 +83,9 @@ def _conditions(seen: Observed, status: ModelReleaseStatus, phase: str) -> list[
     found = [_ready(seen, status)]
     canary, degraded = status.canary, _degraded(seen, status)
     if canary is not None:
-        more = words(status.routing) + (f", waiting for {status.waiting_for}" if status.waiting_for else "")
+        more = f"{words(status.routing)}{unshown(seen.spec, status)}{load_words(seen, status)}"
+        more += f", waiting for {status.waiting_for}" if status.waiting_for else ""
+        more += f"; {seen.last_good}" if seen.last_good else ""
         message = f"version {canary.version}, step {status.step_total}, weight {status.weight}{more}"
         queued = f"; version {status.queued_version} is queued" if status.queued_version else ""
         message += queued

@@ -6,9 +6,11 @@ the version before has no traffic to compare with. Only a Fail counts; what has 
 
 from datetime import datetime
 
-from modelops.api.v1alpha1.analysis import Analysis, Metric, MetricStatus
-from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, ModelReleaseStatus, RollbackWindowStatus
-from modelops.domain.analysis.verdicts import has_bounds, is_drift
+from modelops.api.v1alpha1.analysis import Analysis, Metric
+from modelops.api.v1alpha1.analysis_status import MetricStatus
+from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec
+from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus, RollbackWindowStatus
+from modelops.domain.analysis.verdicts import has_bounds, is_of_both
 from modelops.domain.release import objects, settle
 from modelops.domain.release.looks import is_alone, next_look
 from modelops.domain.release.measure import closed, fresh_step, tally, weigh
@@ -81,7 +83,7 @@ def watch(seen: Observed, turn: Turn) -> Turn:
     spec, _ = measured_as(seen.spec, status)
     watched = {metric.name for metric in spec.analysis.metrics}
     figures = tuple(one for one in turn.status.analysis if one.name in watched)
-    failed = weigh(figures, spec.analysis, seen.now).failed
+    failed = weigh(turn.status.model_copy(update={"analysis": figures}), spec.analysis, seen.now).failed
     if not failed:
         return turn
     if not objects.serves(seen.deployment(window.previous)):
@@ -112,7 +114,7 @@ def _measured(seen: Observed, status: ModelReleaseStatus) -> tuple[MetricStatus,
 
 
 def _watched(analysis: Analysis) -> Analysis:
-    metrics = tuple(_unlimited(metric) for metric in analysis.metrics if has_bounds(metric) and not is_drift(metric))
+    metrics = tuple(_unlimited(metric) for metric in analysis.metrics if has_bounds(metric) and not is_of_both(metric))
     return analysis.model_copy(update={"metrics": metrics})
 
 

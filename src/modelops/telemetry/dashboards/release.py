@@ -22,7 +22,7 @@ _METRIC: Final = f'{_THIS}, metric=~"$metric"'
 _SERVER: Final = 'namespace="$namespace", release="$release"'
 _PHASES: Final = {
     "Analyzing": "blue", "Progressing": "light-blue", "Promoting": "semi-dark-green", "Promoted": "green",
-    "Paused": "yellow", "Degraded": "red", "RollingBack": "orange", "Pending": "text", "Initial": "light-green",
+    "Paused": "yellow", "Degraded": "red", "Baking": "orange", "Pending": "text", "Initial": "light-green",
 }  # fmt: skip
 _TESTS: Final = {"Running": "blue", "Passed": "green", "Failed": "red"}
 _VERDICTS: Final = {"Pass": "green", "Fail": "red", "NoData": "yellow", "Error": "purple"}
@@ -149,6 +149,13 @@ def _analysis() -> tuple[Panel, ...]:
             Query(f"modelops_analysis_verdict{{{_METRIC}}}", "{{metric}} {{verdict}}"),
             colours=_VERDICTS,
             height=9,
+        ),
+        lines(
+            "Evidence of all looks",
+            Query(f"modelops_analysis_evidence{{{_METRIC}}}", "{{metric}}"),
+            Query(f"modelops_analysis_evidence_alarm{{{_METRIC}}}", "{{metric}} alarm"),
+            defaults={"custom": {"scaleDistribution": {"type": "log", "log": 10}}},
+            what="Of test: sequential. 1 says nothing; at the alarm the canary is rolled back.",
         ),
         lines("Samples behind a verdict", Query(f"modelops_analysis_samples{{{_METRIC}}}", "{{metric}}")),
         table(
