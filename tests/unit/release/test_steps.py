@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
-from modelops.errors import Transient
 from tests.unit.release.world import NAME, NAMESPACE, SUCCESS, World
 
 ANALYZE = {"analyze": {"duration": "20s"}}
@@ -342,39 +341,3 @@ def test_weight_of_100_by_step_is_not_promoted_unmeasured(world: World) -> None:
     assert world.status["waitingFor"] == "one Pass of success-rate: nothing is promoted unmeasured"
     world.settle(seconds=20)
     assert world.status["stable"]["revision"] == new
-
-
-def test_steps_that_change_under_a_canary_are_gone_on_with_at_their_weight(world: World) -> None:
-    """An analysis that it is in the midst of now would have no traffic to look at, and never end."""
-    world.release(strategy={"canary": {"steps": [{"approve": {}}, {"setWeight": 20}]}})
-    old = world.first()
-    world.train("2")
-    world.settle()
-    assert world.route() == {old: 100}
-    world.release(strategy={"canary": {"steps": [{"setWeight": 30}, {"approve": {}}, {"setWeight": 50}]}})
-    world.command("promote")
-    world.settle()
-    new = world.status["canary"]["revision"]
-    assert world.route() == {old: 70, new: 30}
-    assert world.status["waitingFor"].startswith("approval")
-    world.release(strategy={"canary": {"steps": [{"setWeight": 10}, {"approve": {}}, {"setWeight": 50}]}})
-    world.settle()
-    assert world.route() == {old: 90, new: 10}
-
-
-def test_other_steps_take_the_alias_back_with_the_weight() -> None:
-    """The alias was moved, the promotion never written down, and then the spec asks for steps with less."""
-    world = World()
-    world.first()
-    world.release(strategy={"direct": {}})
-    world.train("2")
-    while world.registry.aliases[NAME, "champion"] == "1":
-        if world.status.get("desiredWeight") == 100:
-            world.cluster.failures[f"status modelreleases/{NAME}"] = Transient("ApiAway", "no answer")
-        world.pass_()
-    assert world.status["stable"]["version"] == "1"
-    world.release(strategy={"canary": {"steps": [{"approve": {}}, {"setWeight": 20}]}})
-    world.settle()
-    assert world.status["canary"]["version"] == "2"
-    assert world.status["weight"] == 0
-    assert world.registry.aliases[NAME, "champion"] == "1"

@@ -14,7 +14,7 @@ from modelops.domain.release import in_force, lending, placing, smoke_test
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
-from modelops.domain.release.looks import window_start
+from modelops.domain.release.looks import is_alone, window_start
 from modelops.domain.release.measure import weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests, step_words
@@ -156,6 +156,8 @@ def _last(seen: Observed, turn: Turn) -> Move:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
     if missing := _unproven(seen, status):
+        if weight := _skipped_weight(seen, status):
+            return _weigh(seen, turn, weight)
         return _waiting(turn, f"one Pass of {missing}: nothing is promoted unmeasured")
     if status.desired_weight != 100:
         return _weigh(seen, turn, 100)
@@ -176,6 +178,18 @@ def _unproven(seen: Observed, status: ModelReleaseStatus, *, compared: bool = Fa
     metrics = seen.spec.analysis.metrics
     asked = {metric.name for metric in metrics if not metric.dry_run and (needs_stable(metric) or not compared)}
     return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name in asked)
+
+
+def _skipped_weight(seen: Observed, status: ModelReleaseStatus) -> int | None:
+    """Return the weight to measure at where none of what is missing can be: fewer steps came than were done by then.
+
+    None where it can, and where the steps have no such weight.
+    """
+    compared = bool(_unproven(seen, status, compared=True))
+    if gets_requests(status) and not (is_alone(status) and compared):
+        return None
+    weights = [step.set_weight for step in effective_steps(seen.spec.strategy) if step.set_weight]
+    return next((weight for weight in reversed(weights) if weight < 100 or not compared), None)
 
 
 def _held(seen: Observed, status: ModelReleaseStatus) -> str:
