@@ -86,7 +86,10 @@ def routes_begin_only_when_they_may(release: Release) -> None:
     if not release.whole or revision != canary_of(release.before) or revision == release.forced:
         return
     had, has = ((len(rules), any("filters" in rule for rule in rules)) for rules in (release.had, release.rules))
-    if any(now > before for now, before in zip(has, had, strict=True)):
+    # What the gateway has not confirmed to be gone may still be there, and then nothing comes.
+    left = release.before.get("routing") or {"headerRoutes": (), "mirrorPercent": 0}
+    there = (len(left["headerRoutes"]) + 1, left["mirrorPercent"] > 0)
+    if any(now > max(before, known) for now, before, known in zip(has, had, there, strict=True)):
         assert release.status.get("pausedReason") is None
         assert release.is_open()
 
