@@ -156,8 +156,8 @@ def _last(seen: Observed, turn: Turn) -> Move:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
     if missing := _unproven(seen, status):
-        if weight := _skipped_weight(seen, status):
-            return _weigh(seen, turn, weight)
+        if (index := _measuring(seen, status)) is not None:
+            return move(seen, turn.with_status(step=index, step_started_at=seen.now, waiting_for=None, eta=None), "")
         return _waiting(turn, f"one Pass of {missing}: nothing is promoted unmeasured")
     if status.desired_weight != 100:
         return _weigh(seen, turn, 100)
@@ -180,16 +180,17 @@ def _unproven(seen: Observed, status: ModelReleaseStatus, *, compared: bool = Fa
     return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name in asked)
 
 
-def _skipped_weight(seen: Observed, status: ModelReleaseStatus) -> int | None:
-    """Return the weight to measure at where none of what is missing can be: fewer steps came than were done by then.
+def _measuring(seen: Observed, status: ModelReleaseStatus) -> int | None:
+    """Return the last step with whose weight a metric without a Pass can be measured, as it cannot be now.
 
-    None where it can, and where the steps have no such weight.
+    None where it can, and where no step has such a weight. Fewer steps may have come under a canary than it had done.
     """
     compared = bool(_unproven(seen, status, compared=True))
     if gets_requests(status) and not (is_alone(status) and compared):
         return None
-    weights = [step.set_weight for step in effective_steps(seen.spec.strategy) if step.set_weight]
-    return next((weight for weight in reversed(weights) if weight < 100 or not compared), None)
+    weights = [step.set_weight or 0 for step in effective_steps(seen.spec.strategy)]
+    found = [index for index, weight in enumerate(weights) if 0 < weight < (100 if compared else 101)]
+    return found[-1] if found else None
 
 
 def _held(seen: Observed, status: ModelReleaseStatus) -> str:
