@@ -175,6 +175,21 @@ def test_refused_connections_are_failures(real: RealGateway) -> None:
     assert (found.verdict, found.value) == ("Fail", 0.0)
 
 
+def test_failures_while_there_is_no_server_are_counted_once_there_is_one(real: RealGateway) -> None:
+    """A server that crashes and comes back: its endpoint goes and comes, and nothing counted goes with it."""
+    service = backend(real, "crashed")
+    port, _ = real.backends[service]
+    assert real.ask(service, 20) == [200] * 20
+    real.without_server(service)
+    assert real.ask(service, 12) == [503] * 12
+    real.scraped()
+    real.add(service, port)
+    assert real.ask(service, 8) == [200] * 8
+    real.scraped()
+    found = judged(real, "crashed", "success-rate")
+    assert (found.verdict, found.samples, found.value) == ("Fail", 40, 28 / 40)
+
+
 def test_all_requests_hanging_are_failed_and_slow(real: RealGateway) -> None:
     """No answer ever: each request ends at the route's timeout, outside of the histogram, and counts as both."""
     service = backend(real, "hanging", (200, 600), timeout="500ms")

@@ -92,8 +92,8 @@ RELEASES = {
     "failing": _release("failing", _own(BAD="2"), 5),
     "slow": _release("slow", _own(SLOW="2"), 5),
     "hanging": _release("hanging", _own(HANG="2"), 5),
-    # Some seconds without a server are to be seen by a look of that time: two that hold few requests on a slow machine ask
-    # about the minute before, too, where they drown.
+    # A second or two without a server are to be most of what one look sees, which asks about the minute before, too, where
+    # it holds few requests.
     "crashing": _release("crashing", _own(CRASH="2", CRASH_AFTER=str(CRASH_AFTER)), CRASH_AFTER + 60, "5s"),
 }
 

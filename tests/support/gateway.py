@@ -40,7 +40,7 @@ class RealGateway:
     admin: int = field(default_factory=free_port)
     prometheus: list[int] = field(default_factory=lambda: [free_port() for _ in prometheus.programs()])
     backends: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Service name → (port of its server, timeout of its route)."""
+    """Service name → (port of its server or 0 for none, timeout of its route)."""
     routes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """More HTTPRoutes, by name."""
     told: int = 0
@@ -123,6 +123,10 @@ class RealGateway:
         self.backends[service] = (port, timeout)
         self._tell()
 
+    def without_server(self, service: str) -> None:
+        """Leave a Service without an endpoint; wait until Envoy knows."""
+        self.add(service, 0, self.backends[service][1])
+
     def route(self, route: dict[str, Any]) -> None:
         """Put an HTTPRoute beside those of single Services; wait until Envoy has it."""
         self.routes[route["metadata"]["name"]] = route
@@ -133,7 +137,7 @@ class RealGateway:
         for name, (at, limit) in self.backends.items():
             key, labels = ("test", name), {"app": name}
             services[key] = {"metadata": {}, "spec": {"selector": labels}}
-            annotations = {"local.modelops.dev/endpoints": f"127.0.0.1:{at}"}
+            annotations = {"local.modelops.dev/endpoints": f"127.0.0.1:{at}" if at else ""}
             template = {"metadata": {"labels": labels}}
             deployments[key] = {"metadata": {"annotations": annotations}, "spec": {"template": template}}
             rule = {"backendRefs": [{"name": name, "port": 80}], "timeouts": {"request": limit}}
@@ -146,14 +150,19 @@ class RealGateway:
         envoy = self.directory / "envoy"
         self.told += 1
         version = f"v{self.told}."
-        clusters = [told.clusters[cluster_name("test", name)] for name in sorted(self.backends)]
+        names = [cluster_name("test", name) for name in sorted(self.backends)]
+        clusters = [bootstrap.with_endpoints(envoy, told.clusters[name]) for name in names]
+        for name in names:
+            document = bootstrap.discovery(bootstrap.ENDPOINTS_TYPE, version, [told.endpoints[name]])
+            bootstrap.put(bootstrap.endpoints_file(envoy, name), document)
         bootstrap.put(bootstrap.clusters_file(envoy), bootstrap.discovery(bootstrap.CLUSTER_TYPE, version, clusters))
         bootstrap.put(
             bootstrap.routes_file(envoy),
             bootstrap.discovery(bootstrap.ROUTE_TYPE, version, [told.route_configuration]),
         )
         deadline = time.monotonic() + 10
-        while version not in self.figure("http.gateway.rds.local.version_text"):
+        figures = ["http.gateway.rds.local.version_text", *(f"cluster.{name}.version_text" for name in names)]
+        while not all(version in self.figure(figure) for figure in figures):
             assert time.monotonic() < deadline, "Envoy did not take the route"
             time.sleep(0.02)
 

@@ -130,9 +130,8 @@ def test_service_answers_to_its_name_in_the_cluster() -> None:
     assert hosts.keys() == {"r.ns.svc", "r.ns.svc.cluster.local"}
     assert hosts["r.ns.svc"]["weighted_clusters"]["clusters"] == [{"name": "ns_r", "weight": 1}]
     assert hosts["r.ns.svc"]["timeout"] == "0s"
-    cluster = found.clusters["ns_r"]
-    assert cluster["lb_policy"] == "RANDOM"
-    assert len(cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2
+    assert found.clusters["ns_r"]["lb_policy"] == "RANDOM"
+    assert len(found.endpoints["ns_r"]["endpoints"][0]["lb_endpoints"]) == 2
 
 
 def test_same_objects_give_the_same_files() -> None:

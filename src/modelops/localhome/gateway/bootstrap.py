@@ -1,4 +1,4 @@
-"""Envoy's start-up configuration: one listener, clusters and routes read from files that are renamed into place.
+"""Envoy's start-up configuration: one listener; clusters, endpoints and routes from files that are renamed into place.
 
 Written by the supervisor before Envoy starts; the files it names belong to the gateway controller from then on.
 """
@@ -13,6 +13,7 @@ LISTENER: Final = "gateway"
 ROUTES: Final = "local"
 """Name of the route configuration."""
 CLUSTER_TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+ENDPOINTS_TYPE: Final = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 ROUTE_TYPE: Final = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 _MANAGER_TYPE: Final = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -27,6 +28,11 @@ BUCKETS_MS: Final = (
 def clusters_file(directory: Path) -> Path:
     """Return where the clusters lie; alone in its directory, which Envoy watches."""
     return directory / "clusters" / "clusters.json"
+
+
+def endpoints_file(directory: Path, cluster: str) -> Path:
+    """Return where the endpoints of a cluster lie."""
+    return directory / "endpoints" / f"{cluster}.json"
 
 
 def routes_file(directory: Path) -> Path:
@@ -81,6 +87,16 @@ def bootstrap(directory: Path, *, gateway_port: int, admin_port: int) -> dict[st
     }
 
 
+def with_endpoints(directory: Path, cluster: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cluster whose endpoints are read from their file.
+
+    They are no part of it because a cluster that is told anew loses its counters of answers.
+    """
+    path = {"path": str(endpoints_file(directory, cluster["name"]))}
+    source = {"path_config_source": path, "resource_api_version": "V3"}
+    return {**cluster, "type": "EDS", "eds_cluster_config": {"eds_config": source}}
+
+
 def discovery(type_url: str, version: str, resources: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a file of resources as Envoy reads it."""
     return {
@@ -100,7 +116,7 @@ def put(path: Path, document: Mapping[str, Any]) -> None:
 
 def write(directory: Path, *, gateway_port: int, admin_port: int) -> None:
     """Write the bootstrap, and empty clusters and routes where there are none yet."""
-    for path in (clusters_file(directory), routes_file(directory)):
+    for path in (clusters_file(directory), endpoints_file(directory, "any"), routes_file(directory)):
         path.parent.mkdir(parents=True, exist_ok=True)
     if not clusters_file(directory).exists():
         put(clusters_file(directory), discovery(CLUSTER_TYPE, "empty", []))

@@ -1,8 +1,8 @@
 """Keeps Envoy as the HTTPRoutes say, and says so in their status once Envoy confirmed it.
 
-Order is everything: a cluster is confirmed before a route names it, and goes only when no route has named it for a
-while. A route's status is written after its configuration is in force, never before, because weights are trusted
-from then on.
+Order is everything: endpoints are in force before their cluster, a cluster is confirmed before a route names it, and
+goes only when no route has named it for a while. A route's status is written after its configuration is in force, never
+before, because weights are trusted from then on.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -91,7 +91,9 @@ class GatewayController:
         """
         routes = self._routes.objects()
         wanted = translate(World(routes, self._services.objects(), self._deployments.objects()))
-        self._tell_clusters({**self._clusters, **wanted.clusters})
+        self._tell_endpoints(wanted.endpoints)
+        clusters = {name: bootstrap.with_endpoints(self._directory, one) for name, one in wanted.clusters.items()}
+        self._tell_clusters({**self._clusters, **clusters})
         self._tell(
             ROUTES_STAT, bootstrap.routes_file(self._directory), bootstrap.ROUTE_TYPE, [wanted.route_configuration]
         )
@@ -105,9 +107,21 @@ class GatewayController:
         self._tell(CLUSTERS_STAT, bootstrap.clusters_file(self._directory), bootstrap.CLUSTER_TYPE, resources)
         self._clusters = clusters
 
-    def _tell(self, stat: str, path: Path, type_url: str, resources: list[Mapping[str, Any]]) -> None:
-        version = hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:16]
-        if self._admin.version(stat) == version:
+    def _tell_endpoints(self, endpoints: Mapping[str, Mapping[str, Any]]) -> None:
+        known = self._admin.endpoint_versions()
+        for name, assignment in sorted(endpoints.items()):
+            path = bootstrap.endpoints_file(self._directory, name)
+            if name in known:
+                self._tell(f"cluster.{name}", path, bootstrap.ENDPOINTS_TYPE, [assignment], in_force=known[name])
+            else:  # It is read when the cluster comes.
+                document = bootstrap.discovery(bootstrap.ENDPOINTS_TYPE, _version([assignment]), [assignment])
+                bootstrap.put(path, document)
+
+    def _tell(
+        self, stat: str, path: Path, type_url: str, resources: list[Mapping[str, Any]], in_force: str | None = None
+    ) -> None:
+        version = _version(resources)
+        if (self._admin.version(stat) if in_force is None else in_force) == version:
             return
         before = self._admin.rejected(stat)
         bootstrap.put(path, bootstrap.discovery(type_url, version, resources))
@@ -121,6 +135,8 @@ class GatewayController:
         over = {name for name, since in self._unnamed_since.items() if now - since >= DRAIN_SECONDS}
         if over:
             self._tell_clusters({name: c for name, c in self._clusters.items() if name not in over})
+            for name in over:
+                bootstrap.endpoints_file(self._directory, name).unlink(missing_ok=True)
 
     def _say(self, route: Mapping[str, Any], verdict: Verdict) -> None:
         meta, spec = route["metadata"], route["spec"]
@@ -159,6 +175,10 @@ class GatewayController:
             fresh = self._targets.with_suffix(".new")
             fresh.write_text(text, encoding="utf-8")
             fresh.replace(self._targets)
+
+
+def _version(resources: Sequence[Mapping[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _conditions(verdict: Verdict, generation: int, before: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:

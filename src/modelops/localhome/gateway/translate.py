@@ -51,7 +51,9 @@ class Translation:
     """What Envoy is to be told, and what is to be said of each route."""
 
     clusters: Mapping[str, Obj]
-    """By name."""
+    """By name; their endpoints are told apart from them."""
+    endpoints: Mapping[str, Obj]
+    """By the cluster's name."""
     route_configuration: Obj
     verdicts: Mapping[Key, Verdict]
 
@@ -64,9 +66,10 @@ def cluster_name(namespace: str, service: str) -> str:
 def translate(world: World) -> Translation:
     """Return Envoy's clusters and routes for all routes and Services."""
     clusters = {
-        cluster_name(*key): _cluster(
-            cluster_name(*key), endpoints_of(key[0], service, world.deployments), _policy(service)
-        )
+        cluster_name(*key): _cluster(cluster_name(*key), _policy(service)) for key, service in world.services.items()
+    }
+    endpoints = {
+        cluster_name(*key): _endpoints(cluster_name(*key), endpoints_of(key[0], service, world.deployments))
         for key, service in world.services.items()
     }
     verdicts: dict[Key, Verdict] = {}
@@ -92,7 +95,7 @@ def translate(world: World) -> Translation:
         }
         for index, host in enumerate(sorted(hosts))
     ]
-    return Translation(clusters, {"name": ROUTES, "virtual_hosts": virtual}, verdicts)
+    return Translation(clusters, endpoints, {"name": ROUTES, "virtual_hosts": virtual}, verdicts)
 
 
 def dns_names(namespace: str, service: str) -> tuple[str, str]:
@@ -125,18 +128,20 @@ def _policy(service: Obj) -> str:
     return "LEAST_REQUEST" if REVISION in (service["metadata"].get("labels") or {}) else "RANDOM"
 
 
-def _cluster(name: str, endpoints: Sequence[str], policy: str) -> dict[str, Any]:
+def _endpoints(name: str, addresses: Sequence[str]) -> dict[str, Any]:
     hosts = []
-    for address in endpoints:
+    for address in addresses:
         host, _, port = address.rpartition(":")
         socket = {"address": host, "port_value": int(port)}
         hosts.append({"endpoint": {"address": {"socket_address": socket}}})
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
+
+
+def _cluster(name: str, policy: str) -> dict[str, Any]:
     return {
         "name": name,
-        "type": "STATIC",
         "connect_timeout": "2s",
         "lb_policy": policy,
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]},
         "typed_extension_protocol_options": {
             _PROTOCOL: {
                 "@type": f"type.googleapis.com/{_PROTOCOL}",
