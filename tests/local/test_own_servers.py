@@ -92,8 +92,8 @@ RELEASES = {
     "failing": _release("failing", _own(BAD="2"), 5),
     "slow": _release("slow", _own(SLOW="2"), 5),
     "hanging": _release("hanging", _own(HANG="2"), 5),
-    # A second or two without a server are to be most of what one look sees, which asks about the minute before, too, where
-    # it holds few requests.
+    # A second or two without a server are to be most of what one look sees; one that holds few requests asks about the
+    # minute before, too.
     "crashing": _release("crashing", _own(CRASH="2", CRASH_AFTER=str(CRASH_AFTER)), CRASH_AFTER + 60, "5s"),
 }
 
