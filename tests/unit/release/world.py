@@ -32,7 +32,7 @@ SUCCESS = {
 def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the steps, with a weight before each analysis that would have no requests, and at their end.
 
-    A smokeTest is left out where users' requests, or another one, come before it. A mirror is left out where they come
+    A smokeTest is left out where users' requests, copies of them, or another one come before it. A mirror is left out where they come
     before it, and taken away before they come.
     """
     found: list[dict[str, Any]] = []
@@ -48,7 +48,8 @@ def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         found.append(step)
 
     for step in steps:
-        if ("smokeTest" in step and (asked or mirrors or step in found)) or ("setMirror" in step and asked):
+        late = asked or step in found or any("setMirror" in one for one in found)
+        if ("smokeTest" in step and late) or ("setMirror" in step and asked):
             continue
         if "analyze" in step and weight == 0 and not mirrors:
             add({"setWeight": 20})
