@@ -32,8 +32,8 @@ SUCCESS = {
 def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the steps, with a weight before each analysis that would have no requests, and at their end.
 
-    A smokeTest is left out where users' requests, copies of them, or another one come before it. A mirror is left out where they come
-    before it, and taken away before they come.
+    A smokeTest is left out where users' requests, copies of them, or another one come before it. A mirror is left out
+    where users' requests come before it, and taken away before they come.
     """
     found: list[dict[str, Any]] = []
     weight, asked, mirrors = 0, False, False
