@@ -21,8 +21,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for node in getattr(config, "unannounced", ()):
         terminalreporter.write_line(f"skipped without being announced in {_ANNOUNCED.name}: {node}", red=True)
     failed_once = _failed_once(terminalreporter)
-    for node in sorted(failed_once):
-        terminalreporter.write_line(f"failed once: {node}", yellow=True)
+    for node, why in sorted(failed_once.items()):
+        terminalreporter.write_line(f"failed once: {node}: {why}", yellow=True)
     if len(failed_once) > _ONCE:
         terminalreporter.write_line(f"{len(failed_once)} tests failed once; CI lets {_ONCE}", red=True)
 
@@ -42,5 +42,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _failed_once(reporter: pytest.TerminalReporter) -> set[str]:
-    return {report.nodeid for report in reporter.stats.get("rerun", ())}
+def _failed_once(reporter: pytest.TerminalReporter) -> dict[str, str]:
+    """Return what failed once, and the first line of why."""
+    found = reporter.stats.get("rerun", ())
+    return {one.nodeid: (one.longreprtext.partition("\nE  ")[2].splitlines() or [""])[0].strip() for one in found}
