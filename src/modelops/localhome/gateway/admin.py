@@ -10,8 +10,8 @@ from modelops.errors import Stalled, Transient
 from modelops.localhome.gateway.bootstrap import LISTENER, ROUTES
 
 CLUSTERS_STAT: Final = "cluster_manager.cds"
-_VERSION: Final = "version_text"
 ROUTES_STAT: Final = f"http.{LISTENER}.rds.{ROUTES}"
+_VERSION: Final = "version_text"
 
 
 class EnvoyAdmin:
