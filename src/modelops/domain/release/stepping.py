@@ -4,8 +4,10 @@ A step says what it waits for, or gives way to the next one in the same turn. Th
 as it needs are ready and no metric's last look was NoData or Error.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.common import format_duration
 from modelops.api.v1alpha1.modelrelease import Step
 from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
@@ -15,6 +17,7 @@ from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
 from modelops.domain.release.looks import is_alone, window_start
+from modelops.domain.release.measurable import back_to, ends_with
 from modelops.domain.release.measure import weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests, step_words
@@ -58,6 +61,14 @@ def move(seen: Observed, turn: Turn, waiting: str) -> Move:
     if status.step >= len(steps):
         return _last(seen, turn)
     step = steps[status.step]
+    if step.set_weight != 100 and (missing := _last_chance(seen, status)):
+        return _waiting(turn, f"one Pass of {missing}: no later step measures it")
+    return _take(seen, turn, step, waiting)
+
+
+def _take(seen: Observed, turn: Turn, step: Step, waiting: str) -> Move:
+    """Do what the current step says."""
+    status, steps = turn.status, effective_steps(seen.spec.strategy)
     if step.set_weight is not None:
         return _next(seen, turn) if status.desired_weight == step.set_weight else _weigh(seen, turn, step.set_weight)
     # Other steps may have come under a canary on its way: its weight is what those up to here say.
@@ -119,8 +130,8 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
             weight = lending.rising(seen.spec.serving.replicas, status.desired_weight, weight)
         if missing := _held(seen, status):
             return _waiting(turn, missing)
-        if weight == 100 and (missing := _unproven(seen, status, compared=True)):
-            return _waiting(turn, f"one Pass of {missing}: at weight 100 there is nothing to compare with")
+        if weight == 100 and (compared := [one for one in _unproven(seen, status) if needs_stable(one)]):
+            return _waiting(turn, f"one Pass of {_names(compared)}: at weight 100 there is nothing to compare with")
         if is_scaled(seen.spec) and not is_staffed(seen, status):
             return _staff(seen, turn)
         if (shut := shut_for(seen, status)) is not None:
@@ -156,9 +167,9 @@ def _last(seen: Observed, turn: Turn) -> Move:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
     if missing := _unproven(seen, status):
-        if (index := _measuring(seen, status)) is not None:
+        if (index := _measuring(seen, status, missing)) is not None:
             return move(seen, turn.with_status(step=index, step_started_at=seen.now, waiting_for=None, eta=None), "")
-        return _waiting(turn, f"one Pass of {missing}: nothing is promoted unmeasured")
+        return _waiting(turn, f"one Pass of {_names(missing)}: nothing is promoted unmeasured")
     if status.desired_weight != 100:
         return _weigh(seen, turn, 100)
     if missing := _held(seen, status):
@@ -171,26 +182,34 @@ def _is_judged(seen: Observed, status: ModelReleaseStatus) -> bool:
     return not is_past_all(status) and needs_passes(seen.spec.strategy)
 
 
-def _unproven(seen: Observed, status: ModelReleaseStatus, *, compared: bool = False) -> str:
-    """Return the deciding metrics without a Pass; of those that are compared with stable only, if wanted."""
+def _unproven(seen: Observed, status: ModelReleaseStatus) -> list[Metric]:
+    """Return the deciding metrics without a Pass."""
     if not _is_judged(seen, status):
+        return []
+    without = {metric.name for metric in status.analysis if metric.passes == 0}
+    return [metric for metric in seen.spec.analysis.metrics if metric.name in without and not metric.dry_run]
+
+
+def _last_chance(seen: Observed, status: ModelReleaseStatus) -> str:
+    """Return the metrics without a Pass that can be measured now, and no more once this step is done; or nothing."""
+    steps = effective_steps(seen.spec.strategy)
+    if weight_after(steps[: status.step]) != status.desired_weight:
         return ""
-    metrics = seen.spec.analysis.metrics
-    asked = {metric.name for metric in metrics if not metric.dry_run and (needs_stable(metric) or not compared)}
-    return ", ".join(metric.name for metric in status.analysis if metric.passes == 0 and metric.name in asked)
+    return _names(one for one in _unproven(seen, status) if ends_with(one, steps, status.step))
 
 
-def _measuring(seen: Observed, status: ModelReleaseStatus) -> int | None:
-    """Return the last step with whose weight a metric without a Pass can be measured, as it cannot be now.
+def _measuring(seen: Observed, status: ModelReleaseStatus, missing: Sequence[Metric]) -> int | None:
+    """Return the step to go back to because what is missing cannot be measured here; None if it can, or nowhere.
 
-    None where it can, and where no step has such a weight. Fewer steps may have come under a canary than it had done.
+    Fewer steps may have come under a canary than it had done.
     """
-    compared = bool(_unproven(seen, status, compared=True))
-    if gets_requests(status) and not (is_alone(status) and compared):
+    if gets_requests(status) and not (is_alone(status) and any(map(needs_stable, missing))):
         return None
-    weights = [step.set_weight or 0 for step in effective_steps(seen.spec.strategy)]
-    found = [index for index, weight in enumerate(weights) if 0 < weight < (100 if compared else 101)]
-    return found[-1] if found else None
+    return back_to(missing, effective_steps(seen.spec.strategy))
+
+
+def _names(metrics: Iterable[Metric]) -> str:
+    return ", ".join(metric.name for metric in metrics)
 
 
 def _held(seen: Observed, status: ModelReleaseStatus) -> str:

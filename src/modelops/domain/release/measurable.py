@@ -1,0 +1,35 @@
+"""Where along its steps a canary's metric can be measured. Pure; asked by stepping, so that none is waited for in vain.
+
+Whatever gets requests has figures; a comparison needs stable to have some, too, and one of answers to the same requests
+needs copies.
+"""
+
+from collections.abc import Sequence
+
+from modelops.api.v1alpha1.analysis import Metric
+from modelops.api.v1alpha1.modelrelease import Step
+from modelops.domain.analysis.verdicts import is_paired, needs_stable
+from modelops.domain.release.routing import Routing, after
+from modelops.domain.release.steps import weight_after
+
+
+def is_measurable(metric: Metric, steps: Sequence[Step]) -> bool:
+    """Return whether a metric can be measured once these steps are done."""
+    weight = weight_after(steps)
+    if weight == 100:  # Routes and copies end with stable's requests.
+        return not needs_stable(metric)
+    routing = after(steps)
+    return routing.mirror > 0 if is_paired(metric) else weight > 0 or routing != Routing()
+
+
+def ends_with(metric: Metric, steps: Sequence[Step], index: int) -> bool:
+    """Return whether a metric can be measured before a step, and neither after it nor after any later one."""
+    later = (steps[:done] for done in range(index + 1, len(steps) + 1))
+    return is_measurable(metric, steps[:index]) and not any(is_measurable(metric, part) for part in later)
+
+
+def back_to(metrics: Sequence[Metric], steps: Sequence[Step]) -> int | None:
+    """Return the last step with a weight at which all of these can be measured but for copies; None if none has one."""
+    whole = 100 if any(map(needs_stable, metrics)) else 101
+    found = [index for index, step in enumerate(steps) if 0 < (step.set_weight or 0) < whole]
+    return found[-1] if found else None
