@@ -172,8 +172,8 @@ def _last(seen: Observed, turn: Turn) -> Move:
         return _waiting(turn, f"one Pass of {_names(missing)}: nothing is promoted unmeasured")
     if status.desired_weight != 100:
         return _weigh(seen, turn, 100)
-    if missing := _held(seen, status):
-        return _waiting(turn, missing)
+    if silent := _held(seen, status):
+        return _waiting(turn, silent)
     return Move(turn, promoted=_why(seen, status))
 
 
