@@ -133,7 +133,9 @@ def every_request_has_a_server(release: Release) -> None:
         if release.is_lent and (release.status.get("canary") or not release.whole):
             # Short of one while the canary's starts, and of the one that stays stable's until a promotion is done. Of a
             # weight that falls, as when the steps change, stable gets its servers once the gateway has confirmed it.
-            had = 100 - release.status.get("weight", 0) if revision == stable else 100
+            # A rollback that was cut short has given none back yet.
+            lent = max(one.get("weight", 0) for one in (release.status, {} if release.whole else release.before))
+            had = 100 - lent if revision == stable else 100
             assert servers >= max(1, wanted * min(weight, had) // 100 - 1)
             continue
         assert servers == wanted if weight == 100 or revision == stable else 1 <= servers <= wanted
