@@ -336,7 +336,7 @@ class FakeMetrics:
         for part, answer in self.answers.items():
             if part in promql:
                 if isinstance(answer, ModelopsError):
-                    raise answer
+                    raise answer.with_traceback(None)
                 return [Series({}, float(answer))] if isinstance(answer, int | float) else answer
         return []
 
@@ -363,7 +363,7 @@ class _FakeServer:
         self.servers.asked.append(f"{self.address}{path} {(body or b'').decode()}".strip())
         answer = self.servers.answer
         if isinstance(answer, ModelopsError):
-            raise answer
+            raise answer.with_traceback(None)
         return answer
 
 

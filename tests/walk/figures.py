@@ -41,7 +41,7 @@ class Figures(FakeMetrics):
         if asked == "s":
             return _series(samples)
         if isinstance(share, ModelopsError):
-            raise share
+            raise share.with_traceback(None)  # It is one and the same each time, and would keep every frame.
         if asked == "b":
             return _bins(share, samples)
         if asked == "q" or share is None or samples is None:

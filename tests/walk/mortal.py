@@ -49,5 +49,5 @@ class Mortal(FakeCluster):
             self.lives -= 1
             if self.lives < 0:
                 self.lives = None
-                raise self.refusal or Killed
+                raise self.refusal.with_traceback(None) if self.refusal else Killed
         super()._called(verb, resource, name)

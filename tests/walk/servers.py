@@ -46,7 +46,7 @@ def _kept(answer: Share, *, of_canary: bool) -> Answer:
     """Return what a server says that it has answered; what is no share cannot be read."""
     share, samples = answer
     if isinstance(share, ModelopsError):
-        raise share
+        raise share.with_traceback(None)
     if share is None or samples is None:
         return Answer(404, b"", 0.01)
     if not math.isfinite(share):
