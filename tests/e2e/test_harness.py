@@ -145,6 +145,31 @@ def test_kind_cluster_that_was_up_stays_up(monkeypatch: pytest.MonkeyPatch, tmp_
     assert cluster.kubeconfig.exists() is was_up
 
 
+@pytest.mark.parametrize(
+    ("told", "dead", "used"),
+    [("", "", "docker"), ("", "docker", "podman"), ("podman", "", "podman"), ("docker", "docker", None)],
+)
+def test_kind_gets_the_engine_that_answers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, told: str, dead: str, used: str | None
+) -> None:
+    """Docker's program may be there without its engine, and Podman beside; whoever chose gets that or a reason."""
+    log = tmp_path / "log"
+    for name in ("kind", "docker", "podman"):
+        (tmp_path / name).write_text(
+            f"#!/bin/sh\necho {name} $KIND_EXPERIMENTAL_PROVIDER >> {log}\n[ {name} != '{dead}' ]\n"
+        )
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("KIND_EXPERIMENTAL_PROVIDER", told)
+
+    if used is None:
+        assert kind.missing() == f"{dead}: it does not answer ({dead} info says why)"
+        return
+    assert kind.missing() is None
+    kind.down(Layout(tmp_path / "state"))
+    assert log.read_text().splitlines()[-1] == f"kind {used}"
+
+
 def test_kind_has_a_node_for_everything_and_the_gpus_where_they_are_pretended() -> None:
     """Where there are workers, kind's control plane takes no pods but the cluster's own."""
     nodes = yaml.safe_load((Path(__file__).parent / "kind.yaml").read_text())["nodes"]

@@ -19,6 +19,8 @@ _FIRST: Final = f"{NAME}-control-plane"
 GPU_NODE: Final = f"{NAME}-worker2"
 """kind numbers workers in their order, from the second on."""
 _GPUS: Final = 4
+_PROVIDER: Final = "KIND_EXPERIMENTAL_PROVIDER"
+"""What kind calls the choice of its engine."""
 
 
 def missing() -> str | None:
@@ -28,7 +30,7 @@ def missing() -> str | None:
     engine = _engine()
     if engine is None:
         return "Docker or Podman: kind runs its nodes in one of them"
-    if subprocess.run([engine, "info"], capture_output=True, check=False).returncode:
+    if not _answers(engine):
         return f"{engine}: it does not answer ({engine} info says why)"
     return None
 
@@ -107,7 +109,15 @@ def down(place: Layout) -> None:
 
 
 def _engine() -> str | None:
-    return next((name for name in ("docker", "podman") if shutil.which(name)), None)
+    """Return the engine that kind is told to use, else the first installed one that answers, else any installed one."""
+    told = os.environ.get(_PROVIDER)
+    installed = [name for name in ([told] if told else ("docker", "podman")) if shutil.which(name)]
+    # Docker's program may be there for an engine of elsewhere.
+    return next(filter(_answers, installed), next(iter(installed), None))
+
+
+def _answers(engine: str) -> bool:
+    return subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0
 
 
 def _inside(*words: str, stdin: str | None = None) -> str:
@@ -121,7 +131,7 @@ def _kind(*words: str) -> str:
 
 
 def _run(*command: str, stdin: str | None = None) -> str:
-    environment = {**os.environ, "KIND_EXPERIMENTAL_PROVIDER": _engine() or ""}
+    environment = {**os.environ, _PROVIDER: _engine() or ""}
     done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
