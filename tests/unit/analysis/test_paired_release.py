@@ -244,6 +244,20 @@ def test_steps_without_copies_do_not_wait_for_it(steps: int) -> None:
     assert len(servers.shown) - asked <= 4
 
 
+def test_steps_that_change_take_a_canary_back_to_its_copies() -> None:
+    """Steps cut short under it count as done, the copies among them that it never got: it gets them, and a verdict."""
+    bakes = [{"bake": {"duration": "5s"}}, {"bake": {"duration": "5s"}}, {"bake": {"duration": "5s"}}]
+    copies = [{"setMirror": {"percent": 100}}, {"analyze": {"duration": "20s"}}, {"setMirror": {"percent": 0}}]
+    found = judged(same(40), same(40), strategy={"canary": {"steps": [*bakes, {"approve": {}}, *copies]}})
+    assert found.status["waitingFor"].startswith("approval")
+    found.release(strategy={"canary": {"steps": [*copies]}})
+    found.settle(seconds=10)
+    assert (found.status["desiredWeight"], found.status["routing"]["mirrorPercent"]) == (0, 100)
+    found.settle(seconds=120)
+    assert found.status["history"][-1]["outcome"] == "Promoted"
+    assert "same 0 against ≤ 0.1, of 40 requests" in found.status["history"][-1]["message"]
+
+
 def test_replay() -> None:
     """`modelops analyze` takes it as any other number; where there are no copies it says so."""
     steps = [

@@ -4,7 +4,7 @@ A step says what it waits for, or gives way to the next one in the same turn. Th
 as it needs are ready and no metric's last look was NoData or Error.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.analysis import Metric
@@ -16,8 +16,8 @@ from modelops.domain.release import in_force, lending, placing, smoke_test
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
-from modelops.domain.release.looks import is_alone, window_start
-from modelops.domain.release.measurable import back_to, ends_with
+from modelops.domain.release.looks import window_start
+from modelops.domain.release.measurable import back_to, ends_with, is_measured
 from modelops.domain.release.measure import weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests, step_words
@@ -167,7 +167,9 @@ def _last(seen: Observed, turn: Turn) -> Move:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
     if missing := _unproven(seen, status):
-        if (index := _measuring(seen, status, missing)) is not None:
+        # Other steps may have come under a canary, fewer than it had done among them.
+        lost = [one for one in missing if not is_measured(one, status)]
+        if (index := back_to(lost, effective_steps(seen.spec.strategy))) is not None:
             return move(seen, turn.with_status(step=index, step_started_at=seen.now, waiting_for=None, eta=None), "")
         return _waiting(turn, f"one Pass of {_names(missing)}: nothing is promoted unmeasured")
     if status.desired_weight != 100:
@@ -196,16 +198,6 @@ def _last_chance(seen: Observed, status: ModelReleaseStatus) -> str:
     if weight_after(steps[: status.step]) != status.desired_weight:
         return ""
     return _names(one for one in _unproven(seen, status) if ends_with(one, steps, status.step))
-
-
-def _measuring(seen: Observed, status: ModelReleaseStatus, missing: Sequence[Metric]) -> int | None:
-    """Return the step to go back to because what is missing cannot be measured here; None if it can, or nowhere.
-
-    Fewer steps may have come under a canary than it had done.
-    """
-    if gets_requests(status) and not (is_alone(status) and any(map(needs_stable, missing))):
-        return None
-    return back_to(missing, effective_steps(seen.spec.strategy))
 
 
 def _names(metrics: Iterable[Metric]) -> str:
