@@ -1,4 +1,4 @@
-"""A cluster by kind, in Docker or Podman. Not run where this was written: neither was to be had there."""
+"""A cluster by kind, in Docker or Podman. Where this was written only Podman was to be had."""
 
 import json
 import os

@@ -12,6 +12,7 @@ from tests.e2e.stories.estate import Estate
 from tests.e2e.stories.test_own_code import SETTLED, WALLS, fields
 from tests.e2e.surroundings import built
 from tests.local.test_own_trainer import HARVEST, LINEAR, REGRESSION, RUN, Farm
+from tests.support.operators import until
 
 VOLUME = Resource("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False)
 # The trainer's image has what a program that trains needs; the model's code goes beside it, in what may be written.
@@ -46,6 +47,7 @@ def test_workflowtemplate_trains(trains: Estate, tmp_path: Path) -> None:
     place.chmod(0o777)
     spec = {"capacity": {"storage": "8Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": str(place)}}
     trains.client.delete(VOLUME, None, "story-template")
+    until(lambda: trains.client.get(VOLUME, None, "story-template") is None, 60, "the volume of an earlier try is gone")
     trains.client.apply(VOLUME, {"metadata": {"name": "story-template"}, "spec": spec})
     places = {f"MODELOPS_{name.upper()}": f"{{{{inputs.parameters.{name}}}}}" for name in ("input", "output")}
     environment = [{"name": name, "value": value} for name, value in {**places, "HOME": "/modelops/output"}.items()]
