@@ -106,6 +106,7 @@ class ModelReleaseReconciler:
             problems=found.problems,
             last_good=found.last_good,
             then=found.then,
+            proven=found.proven,
             freeze=settings.freeze,
             unfit=unfit,
             ahead=_ahead(wanted(owner.name, spec, gateway), owner, route, ports),

@@ -25,6 +25,7 @@ class Wanted:
     problems: tuple[str, ...] = ()
     last_good: str = ""
     then: str | None = None
+    proven: bool = False
 
 
 def wanted_revision(
@@ -49,19 +50,21 @@ def wanted_revision(
     """
     try:
         version, waiting = _asked_for(spec, namespace, ports)
-        good, words = None, ""
+        champion = None
         if status.stable is None:
-            good, words = _last_good(spec, status, version, defaults, ports, now)
+            champion = ports.registry.alias(spec.model.name, spec.model.promoted_alias)
+        good, words = _last_good(spec, status, version, champion, defaults, now)
         if good is not None:
-            return Wanted(good, last_good=words, then=version)
+            return Wanted(good, last_good=words, then=version, proven=True)
         if version is None:
             return Wanted(None, "; ".join(filter(None, (waiting, words))))
+        proven = champion is not None and champion.version == version
         known = _known(status, version)
         if known is not None:
             # What a version is never changes; what serves it may.
             revision = revision_of(spec, known.digest, defaults)
             target = known.model_copy(update={"revision": revision, "since": now})
-            return Wanted(asked_by(target, status, commit), last_good=words)
+            return Wanted(asked_by(target, status, commit), last_good=words, proven=proven)
         found = ports.registry.version(spec.model.name, version)
     except Stalled:
         raise
@@ -73,36 +76,36 @@ def wanted_revision(
         return Wanted(None, f"model {spec.model.name} has no version {version}")
     if found.status != "READY":
         return Wanted(None, f"version {version} of model {spec.model.name} is {found.status}")
-    return Wanted(asked_by(_revision(spec, found, defaults, now), status, commit), last_good=words)
+    target = asked_by(_revision(spec, found, defaults, now), status, commit)
+    return Wanted(target, last_good=words, proven=proven)
 
 
 def _last_good(
     spec: ModelReleaseSpec,
     status: ModelReleaseStatus,
     version: str | None,
+    champion: ModelVersion | None,
     defaults: ServingDefaults,
-    ports: Ports,
     now: datetime,
 ) -> tuple[RevisionStatus | None, str]:
     """Return the version that was promoted last, if it is to serve before the one that is asked for, and what to say.
 
     No commit of the release asks for it, so its record names none.
     """
-    model = spec.model
-    found = ports.registry.alias(model.name, model.promoted_alias)
-    if found is None or found.version == version:
+    if champion is None or champion.version == version:
         return None, ""
-    which = f"version {found.version}, which alias {model.promoted_alias} names,"
-    if found.status != "READY":
-        return None, f"{which} is {found.status}"
-    good = _revision(spec, found, defaults, now)
+    alias = spec.model.promoted_alias
+    which = f"version {champion.version}, which alias {alias} names,"
+    if champion.status != "READY":
+        return None, f"{which} is {champion.status}"
+    good = _revision(spec, champion, defaults, now)
     if good.revision in status.aborted:
         return None, f"{which} was given up"
     coming = None if status.canary is None else status.canary.version
-    if coming not in (None, found.version) and version in (None, coming):
+    if coming not in (None, champion.version) and version in (None, coming):
         # It may have requests already, and they would have nowhere to go.
         return None, ""
-    return good, f"it serves first, as alias {model.promoted_alias} names it"
+    return good, f"it serves first, as alias {alias} names it"
 
 
 def _revision(spec: ModelReleaseSpec, found: ModelVersion, defaults: ServingDefaults, now: datetime) -> RevisionStatus:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelops.api.kinds import MODELRELEASE, TRAININGRUN
+from modelops.api.kinds import METRICTEMPLATE, MODELRELEASE, TRAININGRUN
 from modelops.api.labels import APPLIED_COMMIT
 from modelops.errors import Transient
 from tests.support.fakes import FakeServers
@@ -140,6 +140,34 @@ def test_it_is_the_first_one_whatever_the_spec_says(world: World, spec: dict[str
         assert world.reason("Progressing").startswith("Frozen: version 4 waits for the end of the freeze")
     else:
         assert world.status["canary"]["version"] == "4"
+
+
+@pytest.mark.parametrize("asked", ["3", "4"])
+def test_last_good_version_serves_without_the_metric_template_that_would_judge(world: World, asked: str) -> None:
+    """Git may bring it later, or never: what was promoted is not judged anew, and all else waits for it."""
+    metric = {"name": "rate", "template": {"name": "rate"}, "thresholdRange": {"min": 0.9}}
+    world.release(model={"name": NAME, "version": asked}, analysis={"metrics": [metric]})
+    world.settle()
+    assert world.status["stable"]["version"] == "3"
+    assert "there is no MetricTemplate rate" in world.reason("Stalled")
+    world.settle(seconds=300)
+    assert ends(world) == [("3", "Promoted")]
+    assert "canary" not in world.status
+
+    template = {"metadata": {"name": "rate", "namespace": NAMESPACE}, "spec": {"prometheus": {"query": "vector(1)"}}}
+    world.cluster.put(METRICTEMPLATE.resource, template)
+    world.settle(seconds=300)
+    assert world.status.get("canary", world.status["stable"])["version"] == asked
+
+
+def test_first_version_of_all_waits_for_the_metric_template(world: World) -> None:
+    """Nothing was promoted before it."""
+    world.registry.aliases.clear()
+    metric = {"name": "rate", "template": {"name": "rate"}, "thresholdRange": {"min": 0.9}}
+    world.release(analysis={"metrics": [metric]})
+    world.settle()
+    assert "stable" not in world.status
+    assert started(world) == []
 
 
 def test_last_good_version_passes_the_smoke_test_too(world: World) -> None:

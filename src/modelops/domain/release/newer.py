@@ -41,8 +41,8 @@ def choose(seen: Observed, turn: Turn) -> Turn:
 
 
 def _begin(seen: Observed, turn: Turn, target: RevisionStatus) -> Turn:
-    if seen.unfit:
-        # It is Stalled: what cannot be judged does not begin.
+    if seen.unfit and not seen.proven:
+        # It is Stalled: what cannot be judged does not begin. What was promoted before is not judged anew.
         return turn
     status, what = turn.status, f"version {target.version} waits for "
     if placing.is_settling(seen, status):

@@ -66,6 +66,8 @@ class Observed:
     """What is to be said of the version that promotedAlias names, where nothing serves and another is asked for."""
     then: str | None = None
     """The version that the spec asks for, where the target is the one that promotedAlias names."""
+    proven: bool = False
+    """Nothing serves, and the target is the version that promotedAlias names."""
     golden: Answers | None = None
     """Of the canary to the golden requests; None when it is not time to send them, or not all of them have come."""
     requests: Requests | None = None
