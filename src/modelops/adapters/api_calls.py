@@ -161,9 +161,10 @@ class ApiCalls:
             what: is asked, for messages.
 
         Raises:
-            Transient: the connection broke, or no byte came for so long. Else as `request`: what is refused.
+            Transient: the connection broke, or no byte came for so long. Stalled: its certificate does not fit. Else as
+                `request`: what is refused.
         """
-        try:
+        with self._named():
             response = self._pool.urlopen(
                 "GET",
                 self._prefix + path,
@@ -171,8 +172,6 @@ class ApiCalls:
                 preload_content=False,
                 timeout=urllib3.Timeout(connect=5, read=seconds),
             )
-        except HTTPError as error:
-            raise Transient("ApiUnreachable", f"the API server at {self._host} does not answer: {error}") from error
         try:
             if response.status >= 400:
                 raise refusal(response, response.read(), what)
