@@ -336,7 +336,7 @@ class FakeMetrics:
         for part, answer in self.answers.items():
             if part in promql:
                 if isinstance(answer, ModelopsError):
-                    raise answer.with_traceback(None)
+                    raise answer
                 return [Series({}, float(answer))] if isinstance(answer, int | float) else answer
         return []
 

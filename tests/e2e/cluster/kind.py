@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -127,11 +128,10 @@ def _inside(*words: str, stdin: str | None = None) -> str:
 
 
 def _kind(*words: str) -> str:
-    return _run("kind", *words)
+    return _run("kind", *words, environment={**os.environ, _PROVIDER: _engine() or ""})
 
 
-def _run(*command: str, stdin: str | None = None) -> str:
-    environment = {**os.environ, _PROVIDER: _engine() or ""}
+def _run(*command: str, stdin: str | None = None, environment: Mapping[str, str] | None = None) -> str:
     done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")

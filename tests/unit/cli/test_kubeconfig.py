@@ -4,9 +4,7 @@ import base64
 import json
 import ssl
 import sys
-import threading
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from modelops.adapters import connect, kubeconfig
 from modelops.adapters.cluster import KubeClient
 from modelops.errors import Stalled
+from tests.support.git_server import serving
 from tests.support.local_apiserver import LocalApiServer
 
 
@@ -164,21 +163,13 @@ def test_both_ways_of_reading_reach_the_same_server(server: LocalApiServer, tmp_
 
 def test_certificate_that_nobody_trusts_is_named_by_every_call(tmp_path: Path) -> None:
     """A watch, too: nothing becomes better of waiting."""
-    (tmp_path / "own.pem").write_bytes(b"".join(a_pair()))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "own.pem")
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as http:
-        http.socket = context.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+    own = tmp_path / "own.pem"
+    own.write_bytes(b"".join(a_pair()))
+    with serving(tmp_path, certificate=own) as running:
         other = base64.b64encode(a_pair()[0]).decode()
-        server = {"server": f"https://127.0.0.1:{http.server_address[1]}", "certificate-authority-data": other}
+        server = {"server": f"https://127.0.0.1:{running.port}", "certificate-authority-data": other}
         client = KubeClient.from_kubeconfig(str(write(tmp_path, {"token": "t"}, server)))
-        try:
-            with pytest.raises(Stalled, match="ApiCertificate"):
-                client.request("GET", "/version")
-            with pytest.raises(Stalled, match="ApiCertificate"):
-                list(client.lines("/api/v1/pods?watch=1", 5, "pods"))
-        finally:
-            http.shutdown()
-            thread.join()
+        with pytest.raises(Stalled, match="ApiCertificate"):
+            client.request("GET", "/version")
+        with pytest.raises(Stalled, match="ApiCertificate"):
+            list(client.lines("/api/v1/pods?watch=1", 5, "pods"))

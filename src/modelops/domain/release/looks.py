@@ -65,6 +65,12 @@ def lacks_copies(status: ModelReleaseStatus, metric: Metric) -> bool:
     return is_paired(metric) and not gets_copies(status)
 
 
+def is_measured(status: ModelReleaseStatus, metric: Metric) -> bool:
+    """Return whether a metric can be measured with what the gateway confirmed: requests, stable's, copies."""
+    lacks_stable = needs_stable(metric) and is_alone(status)
+    return gets_requests(status) and not lacks_stable and not lacks_copies(status, metric)
+
+
 def is_complete(found: MetricStatus, metric: Metric) -> bool:
     """Return whether a metric has had all of its looks at this weight."""
     in_a_row = metric.consecutive_success_limit
@@ -82,7 +88,7 @@ def _looks(status: ModelReleaseStatus, analysis: Analysis) -> dict[str, datetime
     return {
         m.name: _look(m, found.get(m.name), start, begun, interval_of(m, analysis))
         for m in analysis.metrics
-        if not (needs_stable(m) and is_alone(status)) and not lacks_copies(status, m)
+        if is_measured(status, m)
     }
 
 

@@ -8,11 +8,9 @@ from collections.abc import Iterable, Sequence
 
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.modelrelease import Step
-from modelops.api.v1alpha1.modelrelease_status import ModelReleaseStatus
 from modelops.domain.analysis.verdicts import is_paired, needs_stable
-from modelops.domain.release.looks import is_alone
-from modelops.domain.release.routing import Routing, after, gets_copies, gets_requests
-from modelops.domain.release.steps import weight_after
+from modelops.domain.release.routing import Routing, after
+from modelops.domain.release.steps import turns_requests, weight_after
 
 
 def is_measurable(metric: Metric, steps: Sequence[Step]) -> bool:
@@ -30,20 +28,8 @@ def ends_with(metric: Metric, steps: Sequence[Step], index: int) -> bool:
     return is_measurable(metric, steps[:index]) and not any(is_measurable(metric, part) for part in later)
 
 
-def is_measured(metric: Metric, status: ModelReleaseStatus) -> bool:
-    """Return whether a metric can be measured with what the gateway confirmed."""
-    if is_alone(status):
-        return not needs_stable(metric)
-    return gets_copies(status) if is_paired(metric) else gets_requests(status)
-
-
 def back_to(metrics: Iterable[Metric], steps: Sequence[Step]) -> int | None:
     """Return the step from which on each of these can be measured once more; None where no step lets any be."""
-    turns = [index for index, step in enumerate(steps) if _turns(step)]
+    turns = [index for index, step in enumerate(steps) if turns_requests(step)]
     each = [[index for index in turns if is_measurable(metric, steps[: index + 1])] for metric in metrics]
     return min((found[-1] for found in each if found), default=None)
-
-
-def _turns(step: Step) -> bool:
-    """Return whether a step changes what can be measured: between two of those nothing does."""
-    return any(one is not None for one in (step.set_weight, step.set_header_route, step.set_mirror))

@@ -6,7 +6,7 @@ from modelops.api.v1alpha1.modelrelease import ModelReleaseSpec, Step
 from modelops.api.v1alpha1.routing import RequestMatch
 from modelops.domain import re2
 from modelops.domain.release import routing
-from modelops.domain.release.steps import Path, weight_after
+from modelops.domain.release.steps import Path, turns_requests, weight_after
 
 
 def unsound_routes(spec: ModelReleaseSpec) -> Iterator[tuple[Path, str]]:
@@ -49,8 +49,7 @@ def _sequence(steps: Sequence[Step], index: int, here: Path) -> Iterator[tuple[P
     if len(now.header_routes) > _MOST_ROUTES:
         yield (*here, "setHeaderRoute"), f"more than {_MOST_ROUTES} header routes at once; take one away before"
     weight = weight_after(steps[: index + 1])
-    changes = route is not None or step.set_mirror is not None or step.set_weight is not None
-    if changes and now.mirror and (weight or now.header_routes):
+    if turns_requests(step) and now.mirror and (weight or now.header_routes):
         words = "copies and users' own requests would be judged as one; end the mirror with setMirror: {percent: 0}"
         yield here, words
 

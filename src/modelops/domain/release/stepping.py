@@ -16,8 +16,8 @@ from modelops.domain.release import in_force, lending, placing, smoke_test
 from modelops.domain.release.approvals import approval_words
 from modelops.domain.release.gate import held, shut_for
 from modelops.domain.release.holding import holding
-from modelops.domain.release.looks import window_start
-from modelops.domain.release.measurable import back_to, ends_with, is_measured
+from modelops.domain.release.looks import is_measured, window_start
+from modelops.domain.release.measurable import back_to, ends_with
 from modelops.domain.release.measure import weigh
 from modelops.domain.release.observed import Observed
 from modelops.domain.release.routing import gets_requests, step_words
@@ -168,7 +168,7 @@ def _last(seen: Observed, turn: Turn) -> Move:
     status = turn.status
     if missing := _unproven(seen, status):
         # Other steps may have come under a canary, fewer than it had done among them.
-        lost = [one for one in missing if not is_measured(one, status)]
+        lost = [one for one in missing if not is_measured(status, one)]
         if (index := back_to(lost, effective_steps(seen.spec.strategy))) is not None:
             return move(seen, turn.with_status(step=index, step_started_at=seen.now, waiting_for=None, eta=None), "")
         return _waiting(turn, f"one Pass of {_names(missing)}: nothing is promoted unmeasured")

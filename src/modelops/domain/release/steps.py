@@ -68,6 +68,11 @@ def is_past_all(status: ModelReleaseStatus) -> bool:
     return status.undo_to is not None or status.by_hand
 
 
+def turns_requests(step: Step) -> bool:
+    """Return whether a step says who gets which requests: by a weight, a header route or copies."""
+    return any(one is not None for one in (step.set_weight, step.set_header_route, step.set_mirror))
+
+
 def waits_for_human(step: Step) -> bool:
     """Return whether nothing but a human's word ends a step."""
     return step.approve is not None or (step.pause is not None and step.pause.duration is None)
