@@ -119,15 +119,18 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalApiSer
 
 
 @pytest.fixture
-def client(api_server: LocalApiServer) -> KubeClient:
-    return KubeClient.from_kubeconfig(str(api_server.kubeconfig))
+def client(api_server: LocalApiServer) -> Iterator[KubeClient]:
+    """A client; what a test leaves is deleted after it, or it would be there when the test runs again."""
+    client = KubeClient.from_kubeconfig(str(api_server.kubeconfig))
+    yield client
+    for resource in watched():
+        for obj in client.list(resource, None):
+            client.delete(resource, obj["metadata"].get("namespace"), obj["metadata"]["name"])
 
 
 @pytest.fixture
 def shell(client: KubeClient) -> Iterator[Shell]:
-    """A running shell; what tests created is deleted afterwards."""
+    """A running shell; it ends before what the test left is deleted."""
     running = Shell(client).start()
     yield running
     running.stop()
-    for pool in client.list(COMPUTEPOOL.resource, None):
-        client.delete(COMPUTEPOOL.resource, None, pool["metadata"]["name"])

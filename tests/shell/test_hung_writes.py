@@ -54,5 +54,3 @@ def test_a_write_that_hangs_is_given_up_and_lands_once(
     finally:
         shell.stop()
         proxy.stop()
-        for name in ("hung", "brisk"):
-            client.delete(POOL, None, name)

@@ -29,13 +29,6 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def pools(client: KubeClient) -> Iterator[KubeClient]:
-    yield client
-    for pool in client.list(POOL, None):
-        client.delete(POOL, None, pool["metadata"]["name"])
-
-
 def seen(client: KubeClient, name: str) -> dict[str, Any]:
     """Return a pool as somebody saw it, once."""
     client.create(POOL, a_pool(name))
@@ -48,38 +41,38 @@ def resource_of(client: KubeClient, name: str) -> str | None:
     return ((client.get(POOL, None, name) or {}).get("spec") or {}).get("resourceName")
 
 
-def test_a_new_status_is_no_reason_to_decide_again(pools: KubeClient) -> None:
+def test_a_new_status_is_no_reason_to_decide_again(client: KubeClient) -> None:
     """The operator itself writes statuses all the time; an apply goes over them."""
-    cluster, old = CachedCluster(pools, [POOL]), seen(pools, "status")
-    pools.merge_patch(POOL, None, "status", {"status": {"observedGeneration": 1}}, subresource="status")
+    cluster, old = CachedCluster(client, [POOL]), seen(client, "status")
+    client.merge_patch(POOL, None, "status", {"status": {"observedGeneration": 1}}, subresource="status")
 
     cluster.apply(POOL, a_pool("status", "example.com/new"), seen=old)
 
-    assert resource_of(pools, "status") == "example.com/new"
+    assert resource_of(client, "status") == "example.com/new"
 
 
-def test_an_object_that_became_another_is_looked_at_again(pools: KubeClient) -> None:
+def test_an_object_that_became_another_is_looked_at_again(client: KubeClient) -> None:
     """What somebody wrote since stays, and the next read sees it although no watch has told."""
-    cluster, old = CachedCluster(pools, [POOL]), seen(pools, "changed")
+    cluster, old = CachedCluster(client, [POOL]), seen(client, "changed")
     cluster.get(POOL, None, "changed")
-    pools.merge_patch(POOL, None, "changed", {"spec": {"resourceName": "example.com/theirs"}})
+    client.merge_patch(POOL, None, "changed", {"spec": {"resourceName": "example.com/theirs"}})
 
     with pytest.raises(Conflict):
         cluster.apply(POOL, a_pool("changed", "example.com/late"), seen=old)
     with pytest.raises(Conflict):
         cluster.delete(POOL, None, "changed", seen=old)
 
-    assert resource_of(pools, "changed") == "example.com/theirs"
+    assert resource_of(client, "changed") == "example.com/theirs"
     again = cluster.get(POOL, None, "changed")
     assert again is not None
     assert again["spec"]["resourceName"] == "example.com/theirs"
 
 
-def test_an_object_that_is_gone_is_not_made_anew(pools: KubeClient) -> None:
+def test_an_object_that_is_gone_is_not_made_anew(client: KubeClient) -> None:
     """A late apply over what was deleted since is a Conflict; the cache knows by then."""
-    cluster, old = CachedCluster(pools, [POOL]), seen(pools, "gone")
+    cluster, old = CachedCluster(client, [POOL]), seen(client, "gone")
     cluster.get(POOL, None, "gone")
-    pools.delete(POOL, None, "gone")
+    client.delete(POOL, None, "gone")
 
     with pytest.raises(Conflict):
         cluster.apply(POOL, a_pool("gone", "example.com/late"), seen=old)
@@ -87,18 +80,18 @@ def test_an_object_that_is_gone_is_not_made_anew(pools: KubeClient) -> None:
     assert cluster.get(POOL, None, "gone") is None
 
 
-def test_an_object_of_the_same_name_is_another_one(pools: KubeClient) -> None:
+def test_an_object_of_the_same_name_is_another_one(client: KubeClient) -> None:
     """Deleted and made anew by somebody: neither changed nor deleted by whoever saw the first."""
-    cluster, old = CachedCluster(pools, [POOL]), seen(pools, "anew")
-    pools.delete(POOL, None, "anew")
-    pools.create(POOL, a_pool("anew", "example.com/second"))
+    cluster, old = CachedCluster(client, [POOL]), seen(client, "anew")
+    client.delete(POOL, None, "anew")
+    client.create(POOL, a_pool("anew", "example.com/second"))
 
     with pytest.raises(Conflict):
         cluster.apply(POOL, a_pool("anew", "example.com/late"), seen=old)
     with pytest.raises(Conflict):
         cluster.delete(POOL, None, "anew", seen=old)
 
-    assert resource_of(pools, "anew") == "example.com/second"
+    assert resource_of(client, "anew") == "example.com/second"
 
 
 def test_nothing_passes_a_fence_that_ran_out(api_server: LocalApiServer, client: KubeClient) -> None:
