@@ -4,12 +4,12 @@ EXAMPLE ?= digits
 BIN := .venv/bin
 GENERATED := crds schemas docs workflows charts tests/golden/chart
 
-.PHONY: help setup mlserver images locks demo test test-images e2e stories cluster-build cluster-up cluster-down \
-    kind-up kind-down chaos walk lint generate verify figures
+.PHONY: help setup mlserver images locks demo test test-images e2e real-apiserver chain stories cluster-build cluster-up \
+    cluster-down kind-up kind-down chaos walk lint generate verify figures
 .DEFAULT_GOAL := help
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Make .venv with everything in it, and bring Prometheus; TORCH_INDEX=<address> takes torch from there
 	@PYTHON="$(PYTHON)" TORCH_INDEX="$(TORCH_INDEX)" sh scripts/setup.sh
@@ -33,9 +33,13 @@ test: .venv ## Unit, golden, API contract and the local loop (JOBS=2: two files 
 test-images: .venv ## Build the images of operator and server, and run them
 	@$(BIN)/python -m pytest tests/images -m images -o addopts="-ra --strict-markers"
 
-e2e: .venv ## What needs a real API server (kube-apiserver and etcd), the whole chain on the other example, and the stories
-	@$(BIN)/python -m pytest -m "(real_apiserver or e2e) and not images" -o addopts="-ra --strict-markers"
-	@$(MAKE) --no-print-directory stories
+e2e: real-apiserver chain stories ## All that `make test` leaves out, but for images
+
+real-apiserver: .venv ## What needs a real API server (kube-apiserver and etcd)
+	@$(BIN)/python -m pytest -m "real_apiserver and not images" -o addopts="-ra --strict-markers"
+
+chain: .venv ## The whole chain on the other example, and kill -9 in the midst of it
+	@$(BIN)/python -m pytest -m "e2e and not real_apiserver and not images" -o addopts="-ra --strict-markers"
 
 stories: .venv ## Stories on a real cluster: KUBECONFIG's, else kind's, else this machine's (STORIES="test_routed test_away")
 	@$(BIN)/python -m pytest -m cluster -o addopts="-ra --strict-markers" \
