@@ -39,7 +39,7 @@ real-apiserver: .venv ## What needs a real API server (kube-apiserver and etcd)
 	@$(BIN)/python -m pytest -m "real_apiserver and not images" -o addopts="-ra --strict-markers"
 
 chain: .venv ## The whole chain on the other example, and kill -9 in the midst of it
-	@$(BIN)/python -m pytest -m "e2e and not real_apiserver and not images" -o addopts="-ra --strict-markers"
+	@$(BIN)/python -m pytest -m e2e -o addopts="-ra --strict-markers"
 
 stories: .venv ## Stories on a real cluster: KUBECONFIG's, else kind's, else this machine's (STORIES="test_routed test_away")
 	@$(BIN)/python -m pytest -m cluster -o addopts="-ra --strict-markers" \
