@@ -103,3 +103,28 @@ def test_fewer_steps_take_a_canary_with_all_of_the_traffic_back_to_where_it_is_c
     all_is_well(world)
     world.settle(seconds=120)
     assert world.status["stable"]["revision"] == new
+
+
+@pytest.mark.parametrize("last", [{"setWeight": 100}, {"pause": {"duration": "20s"}}], ids=["to", "beyond"])
+def test_other_steps_before_all_of_the_traffic_take_a_canary_back_to_where_it_is_compared(
+    world: World, last: dict[str, Any]
+) -> None:
+    """It is at a step, or past one, that gives it all of the traffic, and the weights before that never came."""
+    before = [{"approve": {}}] * 3
+    world.release(strategy=canary(*before, {"setWeight": 20}), analysis={"metrics": [COMPARED]})
+    old = world.first()
+    world.train("2")
+    for _ in before[1:]:
+        world.settle()
+        world.command("promote")
+    world.settle()
+    assert (world.status["step"], world.route()) == (2, {old: 100})
+    steps = [{"setWeight": 40}, {"setWeight": 100}, last]
+    world.release(strategy=canary(*steps))
+    world.pass_()
+    world.pass_()
+    new = world.status["canary"]["revision"]
+    assert world.route() == {old: 60, new: 40}
+    all_is_well(world)
+    world.settle(seconds=120)
+    assert world.status["stable"]["revision"] == new

@@ -343,11 +343,18 @@ def test_weight_of_100_by_step_is_not_promoted_unmeasured(world: World) -> None:
     assert world.status["stable"]["revision"] == new
 
 
-def test_copies_do_not_end_before_what_nothing_measures_later_has_passed(world: World) -> None:
-    """A pause asks for no Pass, and all of the traffic leaves nothing to compare with: it would wait without end."""
+@pytest.mark.parametrize("last", [(), ({"setWeight": 67},)], ids=["all", "all, then less"])
+def test_copies_do_not_end_before_what_nothing_measures_later_has_passed(
+    world: World, last: tuple[dict[str, Any], ...]
+) -> None:
+    """A pause asks for no Pass, and all of the traffic leaves nothing to compare with: it would wait without end.
+
+    A weight after that would be no later chance: all of the traffic waits for the Pass.
+    """
     metric = {"name": "compared", "builtin": "success-rate", "compareTo": {"stable": {"maxAbsoluteDecrease": 0.05}}}
+    analysis = {"interval": "10s", "metrics": [metric | {"minSamples": 50}]}
     steps = {"setMirror": {"percent": 100}}, {"pause": {"duration": "20s"}}, {"setMirror": {"percent": 0}}
-    through(world, *steps, {"setWeight": 100}, analysis={"interval": "10s", "metrics": [metric | {"minSamples": 50}]})
+    through(world, *steps, {"setWeight": 100}, *last, analysis=analysis)
     world.metrics.answers = {}
     world.settle(seconds=60)
     assert world.status["routing"]["mirrorPercent"] == 100

@@ -4,7 +4,8 @@ Whatever gets requests has figures; a comparison needs stable to have some, too,
 needs copies.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from modelops.api.v1alpha1.analysis import Metric
 from modelops.api.v1alpha1.modelrelease import Step
@@ -23,8 +24,13 @@ def is_measurable(metric: Metric, steps: Sequence[Step]) -> bool:
 
 
 def ends_with(metric: Metric, steps: Sequence[Step], index: int) -> bool:
-    """Return whether a metric can be measured before a step, and neither after it nor after any later one."""
-    later = (steps[:done] for done in range(index + 1, len(steps) + 1))
+    """Return whether a metric can be measured before a step, and neither after it nor after any later one.
+
+    Steps beyond weight 100 are none of those for a comparison: that weight waits for its Pass.
+    """
+    later: Iterator[Sequence[Step]] = (steps[:done] for done in range(index + 1, len(steps) + 1))
+    if needs_stable(metric):
+        later = takewhile(lambda part: weight_after(part) < 100, later)
     return is_measurable(metric, steps[:index]) and not any(is_measurable(metric, part) for part in later)
 
 

@@ -4,7 +4,7 @@ A step says what it waits for, or gives way to the next one in the same turn. Th
 as it needs are ready and no metric's last look was NoData or Error.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from modelops.api.v1alpha1.analysis import Metric
@@ -131,7 +131,7 @@ def _weigh(seen: Observed, turn: Turn, weight: int) -> Move:
         if missing := _held(seen, status):
             return _waiting(turn, missing)
         if weight == 100 and (compared := [one for one in _unproven(seen, status) if needs_stable(one)]):
-            return _waiting(turn, f"one Pass of {_names(compared)}: at weight 100 there is nothing to compare with")
+            return _without_pass(seen, turn, compared, "at weight 100 there is nothing to compare with")
         if is_scaled(seen.spec) and not is_staffed(seen, status):
             return _staff(seen, turn)
         if (shut := shut_for(seen, status)) is not None:
@@ -167,16 +167,21 @@ def _last(seen: Observed, turn: Turn) -> Move:
     """All steps are done: every metric must have passed once, then all of the traffic, then it is promoted."""
     status = turn.status
     if missing := _unproven(seen, status):
-        # Other steps may have come under a canary, fewer than it had done among them.
-        lost = [one for one in missing if not is_measured(status, one)]
-        if (index := back_to(lost, effective_steps(seen.spec.strategy))) is not None:
-            return move(seen, turn.with_status(step=index, step_started_at=seen.now, waiting_for=None, eta=None), "")
-        return _waiting(turn, f"one Pass of {_names(missing)}: nothing is promoted unmeasured")
+        return _without_pass(seen, turn, missing, "nothing is promoted unmeasured")
     if status.desired_weight != 100:
         return _weigh(seen, turn, 100)
     if silent := _held(seen, status):
         return _waiting(turn, silent)
     return Move(turn, promoted=_why(seen, status))
+
+
+def _without_pass(seen: Observed, turn: Turn, missing: Sequence[Metric], why: str) -> Move:
+    """Wait for a Pass of each metric; go back to where one is measured if other steps under a canary skipped that."""
+    status = turn.status
+    lost = [one for one in missing if not is_measured(status, one)]
+    if (index := back_to(lost, effective_steps(seen.spec.strategy)[: status.step])) is not None:
+        return move(seen, turn.with_status(step=index, step_started_at=seen.now, waiting_for=None, eta=None), "")
+    return _waiting(turn, f"one Pass of {_names(missing)}: {why}")
 
 
 def _is_judged(seen: Observed, status: ModelReleaseStatus) -> bool:
