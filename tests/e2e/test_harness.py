@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from modelops.adapters.cluster import KubeClient
-from tests.e2e.cluster import choice, images, kind, processes
+from tests.e2e.cluster import choice, images, kind, own, processes
 from tests.e2e.cluster.layout import MEMBERS, POOL, Layout
 from tests.support.operators import until
 
@@ -69,6 +69,16 @@ def test_archive_is_an_image_of_one_layer(tmp_path: Path) -> None:
     assert manifest["RepoTags"] == ["example.com/a:1"]
     assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(read[manifest['Layers'][0]]).hexdigest()}"]
     assert config["config"] == {"Entrypoint": ["/a"]}
+
+
+def test_an_image_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
+    """With how much is needed and how much is free, before any node has read it."""
+    archive = tmp_path / "trainer.tar"
+    archive.touch()
+    os.truncate(archive, 4 << 40)
+
+    with pytest.raises(RuntimeError, match=r"trainer.tar takes 17592.2 GB on 2 nodes, and [\d.]+ GB are free: make"):
+        own.load(Layout(tmp_path), archive)
 
 
 def test_a_given_cluster_lacks_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -61,8 +61,9 @@ def load(place: Layout, archive: Path) -> None:
     """Bring an image archive to every node.
 
     Raises:
-        RuntimeError: a node does not take it.
+        RuntimeError: there is no room for it, or a node does not take it.
     """
+    _require_room(place, archive)
     for member in MEMBERS:
         Node(place, member).load(archive)
 
@@ -89,6 +90,18 @@ def down(place: Layout) -> None:
     traces.remove(place.root, NETWORK)
     if place.root.exists():
         shutil.rmtree(place.root)
+
+
+def _require_room(place: Layout, archive: Path) -> None:
+    """Refuse an archive before it fills the disk, of which every pod would die in another way."""
+    # Each node keeps the layers, and beside them what it unpacked.
+    needed = 2 * len(MEMBERS) * archive.stat().st_size
+    free = shutil.disk_usage(place.root).free
+    if needed > free:
+        raise RuntimeError(
+            f"{place.root}: {archive.name} takes {needed / 1e9:.1f} GB on {len(MEMBERS)} nodes, and {free / 1e9:.1f} GB"
+            " are free: make room, or name a directory of another disk in MODELOPS_TEST_CLUSTER"
+        )
 
 
 def _serve_services(place: Layout, control: ControlPlane) -> None:
