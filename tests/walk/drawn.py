@@ -54,6 +54,7 @@ _MATCH: Final = [{"header": "X-A", "exact": "a"}]
 _ROUTES: Final = among(
     {"name": "a", "match": _MATCH},
     {"name": "b", "match": [{"header": "X-B", "regex": "b+"}]},
+    {"name": "a"},
 )
 _STEPS: Final[tuple[Draw, ...]] = (
     lambda random: {"setWeight": _weight(random)},
@@ -61,7 +62,7 @@ _STEPS: Final[tuple[Draw, ...]] = (
     lambda random: {"pause": random.choice(({"duration": "40s"}, {"duration": "40s"}, {}))},
     among({"bake": {"duration": "40s"}}, {"smokeTest": {}}, {"approve": {}}),
     lambda random: {"setHeaderRoute": _ROUTES(random)},
-    lambda random: {"setMirror": {"percent": random.choice((100, 50))}},
+    lambda random: {"setMirror": {"percent": random.choice((100, 50, 0))}},
     lambda random: {"setCanaryScale": random.choice(({"replicas": 1}, {"percent": 50}, {"matchTrafficWeight": True}))},
 )
 _LINEAR: Final = among({"stepWeight": 30, "every": "20s"}, {"stepWeight": 45, "every": "5s", "maxWeight": 60})
@@ -73,12 +74,14 @@ _BLUE_GREEN: Final = perhaps(
 )
 
 
-def _canary(random: Random) -> dict[str, Any]:
-    return {"canary": {"steps": sound([random.choice(_STEPS)(random) for _ in range(random.randint(1, 5))])}}
+def canary(random: Random) -> dict[str, Any]:
+    """Return one to five steps, half of the time of two kinds only: what takes several of a kind is rare among all."""
+    kinds = random.sample(_STEPS, 2) if rarely(random) or rarely(random) else _STEPS
+    return {"canary": {"steps": sound([random.choice(kinds)(random) for _ in range(random.randint(1, 5))])}}
 
 
 _STRATEGIES: Final[tuple[Draw, ...]] = (
-    *(_canary,) * 3,
+    *(canary,) * 3,
     lambda random: {"linear": _LINEAR(random)},
     lambda random: {"blueGreen": _BLUE_GREEN(random)},
     among({"direct": {}}),

@@ -112,6 +112,14 @@ def spec_changes(
     release.change(strategy, metrics, smoke_test)
 
 
+@happening(strategy=drawn.canary)
+def steps_change(release: Release, strategy: dict[str, Any]) -> None:
+    """Where there are steps: others, perhaps under a canary on its way; all else stays."""
+    spec = release.world.spec
+    if "canary" in spec["strategy"]:
+        release.change(strategy, spec["analysis"]["metrics"], spec["smokeTest"])
+
+
 @happening(replicas=among(1, 2, 3, 7), placing="replicas")
 def autoscaler_says(release: Release, replicas: int) -> None:
     """Numbers of servers are split anew."""
@@ -178,6 +186,7 @@ HAPPENINGS: Final = (
     prometheus_answers,
     human_says,
     spec_changes,
+    steps_change,
     control_changes,
     autoscaler_says,
     servers_answer,

@@ -33,23 +33,29 @@ def sound(steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the steps, with a weight before each analysis that would have no requests, and at their end.
 
     A smokeTest is left out where users' requests, copies of them, or another one come before it. A mirror is left out
-    where users' requests come before it, and taken away before they come.
+    where users' requests come before it, and taken away before they come. A route is taken away only where there is
+    one of its name.
     """
     found: list[dict[str, Any]] = []
     weight, asked, mirrors = 0, False, False
+    routes: set[str] = set()
 
     def add(step: dict[str, Any]) -> None:
         nonlocal weight, asked, mirrors
         if mirrors and ("setWeight" in step or "setHeaderRoute" in step):
             add({"setMirror": {"percent": 0}})
         weight = step.get("setWeight", weight)
+        if (route := step.get("setHeaderRoute")) is not None:
+            (routes.add if "match" in route else routes.remove)(route["name"])
         asked = asked or weight > 0 or "setHeaderRoute" in step
         mirrors = step["setMirror"]["percent"] > 0 if "setMirror" in step else mirrors
         found.append(step)
 
     for step in steps:
         late = asked or step in found or any("setMirror" in one for one in found)
-        if ("smokeTest" in step and late) or ("setMirror" in step and asked):
+        route = step.get("setHeaderRoute", {"match": []})
+        gone = "match" not in route and route["name"] not in routes
+        if ("smokeTest" in step and late) or ("setMirror" in step and asked) or gone:
             continue
         if "analyze" in step and weight == 0 and not mirrors:
             add({"setWeight": 20})
