@@ -265,20 +265,26 @@ class EnvoyFigures(Figures):
 
         Envoy writes counters before gauges, so a request that ends in between looks abandoned until the next scrape;
         one that was abandoned looks so for ever. The median of three readings at either end tells them apart. It sees
-        an abandoned request a reading later, and in one window only.
+        an abandoned request a reading later, and in one window only. Of an Envoy or a cluster that is too young for
+        three nothing is known yet: who was abandoned meanwhile is in a later window, which begins at none.
         """
         step = max(timedelta(seconds=1), min(window / 4, _LONGEST_READING))
         readings = f"{window_text(3 * step)}:{window_text(step)}"
-        total, completed, active = (
-            f"sum(envoy_cluster_upstream_rq_{name}{{{self._match}}})" for name in ("total", "completed", "active")
+        started, completed, active = (
+            f"envoy_cluster_upstream_rq_{name}{{{self._match}}}" for name in ("total", "completed", "active")
         )
-        unanswered = f"({total} - {completed} - ({active} or vector(0)))"
-        started = f"envoy_cluster_upstream_rq_total{{{self._match}}}"
-        restarted = f"count(resets({started}[{window_text(window + 3 * step)}]) > 0)"
-        before = f"quantile_over_time(0.5, {unanswered}[{readings}] offset {window_text(window)})"
-        now = f"quantile_over_time(0.5, {unanswered}[{readings}])"
-        # A cluster may be too young for a reading: nobody has given up on it yet, as far as is known.
-        return f"floor(clamp_min(({now} or vector(0)) - (({before} unless {restarted}) or vector(0)), 0))"
+        unanswered = f"({started} - {completed} - ({active} or 0 * {started}))"
+
+        def read(back: timedelta) -> str:
+            then = f"offset {window_text(back + 3 * step)}"
+            # A series that one failed scrape has interrupted is no younger for it.
+            old = f"({started} {then} or present_over_time({started}[{window_text(4 * step)}] {then}))"
+            restarted = f"(resets({started}[{window_text(back + 4 * step)}]) > 0)"
+            offset = f" offset {window_text(back)}" if back else ""
+            return f"(quantile_over_time(0.5, {unanswered}[{readings}]{offset}) and {old} unless {restarted})"
+
+        now, before = read(timedelta()), read(window)
+        return f"(sum(floor(clamp_min({now} - ({before} or 0 * {started}), 0))) or vector(0))"
 
     def _grown(self, name: str, window: timedelta, *more: str, by: str = "") -> str:
         return grown(f"envoy_cluster_{name}{{{','.join((self._match, *more))}}}", window, by)
