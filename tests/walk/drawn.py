@@ -75,7 +75,7 @@ _BLUE_GREEN: Final = perhaps(
 
 
 def canary(random: Random) -> dict[str, Any]:
-    """Return one to five steps, half of the time of two kinds only: what takes several of a kind is rare among all."""
+    """Return one to five steps, not seldom of two kinds only: what takes several of a kind is rare among all."""
     kinds = random.sample(_STEPS, 2) if rarely(random) or rarely(random) else _STEPS
     return {"canary": {"steps": sound([random.choice(kinds)(random) for _ in range(random.randint(1, 5))])}}
 
