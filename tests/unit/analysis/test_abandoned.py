@@ -12,21 +12,11 @@ from pathlib import Path
 import pytest
 
 from modelops.domain.analysis.queries import EnvoyFigures, Subject
-from tests.support import prometheus
 
 SUBJECT = Subject("pricing", "price", "abc")
 Values = Sequence[int | str | None]
 Envoys = Mapping[str, tuple[Values, Values, Values]]
 """By instance: upstream_rq_total, _completed, _active."""
-
-
-@pytest.fixture(scope="module")
-def promtools() -> list[str]:
-    """Return the promtool of each Prometheus."""
-    found = prometheus.promtools()
-    if not found:
-        pytest.skip("promtool is not installed; `make setup` brings it")
-    return found
 
 
 def series(envoys: Envoys) -> list[dict[str, str]]:
@@ -71,7 +61,7 @@ def test_request_that_ends_during_the_first_scrape_ever_is_not_abandoned(promtoo
 
 
 def test_requests_that_a_young_envoy_has_abandoned_are_counted_once(promtools: list[str], tmp_path: Path) -> None:
-    """A reading later than of an old one."""
+    """Once three readings are there, which is a reading later than of an old one."""
     envoys = {"a": ([None] * 10 + [13] * 20, [None] * 10 + [8] * 20, [None] * 10 + [0] * 20)}
     require_failures(promtools, tmp_path, envoys, 4, {10: 0, 14: 5, 18: 0, 22: 0})
     require_failures(promtools, tmp_path, envoys, 1, {**dict.fromkeys(range(10, 30), 0), 13: 5})

@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from modelops.api.v1alpha1.modelrelease import Phase
-from tests.support import prometheus
 
 ROOT = Path(__file__).parents[3]
 ALERTS = ROOT / "charts" / "modelops" / "files" / "alerts.yaml"
@@ -125,15 +124,6 @@ CASES: list[tuple[str, str, Series, Series]] = [
         {release("release_capacity_missing_timestamp_seconds"): "600x90"},
     ),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def promtools() -> list[str]:
-    """Return the promtool of each Prometheus."""
-    found = prometheus.promtools()
-    if not found:
-        pytest.skip("promtool is not installed; `make setup` brings it")
-    return found
 
 
 def run(*words: str) -> tuple[int, str]:
